@@ -1,0 +1,1 @@
+//! Canonical protobuf JSON, as the `temporal` CLI prints and reads it.

@@ -1,0 +1,84 @@
+//! Every bound of the system with its default and the reason for it. Nothing else in the code names a bare limit.
+
+use std::time::Duration;
+
+/// Temporal's own limits and defaults: clients rely on them.
+pub mod temporal {
+    use super::Duration;
+
+    /// Longest workflow id, request id, activity id, timer id, task queue, signal name, type name or identity, in bytes.
+    pub const ID_BYTES: usize = 1_000;
+    /// Largest payload set of one call or command, in bytes.
+    pub const PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
+    /// Largest memo, in bytes.
+    pub const MEMO_BYTES: usize = 2 * 1024 * 1024;
+    /// Most events in one history; a run that reaches it is terminated.
+    pub const HISTORY_EVENTS: i64 = 51_200;
+    /// Largest history, in encoded bytes; a run that reaches it is terminated.
+    pub const HISTORY_BYTES: i64 = 50 * 1024 * 1024;
+    /// A run with more events than this is advised to continue as new.
+    pub const SUGGEST_CONTINUE_AS_NEW_EVENTS: i64 = 4_096;
+    /// A run with a larger history than this is advised to continue as new.
+    pub const SUGGEST_CONTINUE_AS_NEW_BYTES: i64 = 4 * 1024 * 1024;
+    /// Most open activities, and most open timers, of one run.
+    pub const PENDING_PER_KIND: usize = 2_000;
+    /// Most signals that one run takes.
+    pub const SIGNALS_PER_RUN: usize = 10_000;
+    /// Most events that wait while a workflow task runs.
+    pub const BUFFERED_EVENTS: usize = 100;
+    /// Largest failure that is stored whole; a longer one is cut.
+    pub const FAILURE_BYTES: usize = 4 * 1024;
+
+    /// How long a worker may take for a workflow task, unless the start request says otherwise.
+    pub const WORKFLOW_TASK_TIMEOUT: Duration = Duration::from_secs(10);
+    /// The longest workflow task timeout that a start request may ask for.
+    pub const WORKFLOW_TASK_TIMEOUT_MAX: Duration = Duration::from_secs(120);
+    /// First and longest pause before a failed workflow task is tried again.
+    pub const WORKFLOW_TASK_RETRY_FIRST: Duration = Duration::from_secs(1);
+    pub const WORKFLOW_TASK_RETRY_MAX: Duration = Duration::from_secs(10 * 60);
+
+    /// The default activity retry policy.
+    pub const RETRY_INITIAL_INTERVAL: Duration = Duration::from_secs(1);
+    pub const RETRY_BACKOFF_COEFFICIENT: f64 = 2.0;
+    /// The longest pause, as a multiple of the first one.
+    pub const RETRY_MAXIMUM_INTERVAL_COEFFICIENT: i32 = 100;
+
+    /// How long a poll for a task or for history is held, before it is answered empty.
+    pub const LONG_POLL: Duration = Duration::from_secs(60);
+    pub const HISTORY_LONG_POLL: Duration = Duration::from_secs(20);
+    /// Most events on a page of history, and most rows on a page of a list.
+    pub const HISTORY_PAGE: usize = 1_000;
+    pub const LIST_PAGE: usize = 1_000;
+}
+
+/// What a guest may use. A guest that asks for more fails its workflow task with the limit's name.
+pub mod sandbox {
+    use super::Duration;
+
+    /// Linear memory of one instance, all of its memories together, in bytes.
+    pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+    /// Entries of one table.
+    pub const TABLE_ELEMENTS: usize = 100_000;
+    /// Wasm stack of one activation, in bytes.
+    pub const STACK_BYTES: usize = 512 * 1024;
+    /// Fuel of one activation: about one unit for an instruction. Deterministic, so that replay stops at the same place.
+    pub const FUEL_PER_ACTIVATION: u64 = 1_000_000_000;
+    /// Real time of one activation: the backstop for what fuel does not count. Far above what the fuel takes.
+    pub const ACTIVATION_TIME: Duration = Duration::from_secs(10);
+    /// Commands of one activation.
+    pub const COMMANDS_PER_ACTIVATION: usize = 10_000;
+    /// Bytes of commands of one activation, payloads included: one gRPC message of Temporal's, times four.
+    pub const COMMAND_BYTES_PER_ACTIVATION: usize = 16 * 1024 * 1024;
+    /// Log lines' bytes of one activation.
+    pub const LOG_BYTES_PER_ACTIVATION: usize = 256 * 1024;
+    /// Largest module that is taken, in bytes.
+    pub const MODULE_BYTES: usize = 64 * 1024 * 1024;
+    /// How long compiling a module may take.
+    pub const COMPILE_TIME: Duration = Duration::from_secs(60);
+    /// Private memory of all cached instances, in bytes.
+    pub const INSTANCE_CACHE_BYTES: usize = 512 * 1024 * 1024;
+    /// Cached instances: about six memory mappings each, and Linux allows a process 65,530.
+    pub const INSTANCE_CACHE_COUNT: usize = 8_000;
+    /// Compiled modules kept in memory.
+    pub const LOADED_MODULES: usize = 256;
+}
