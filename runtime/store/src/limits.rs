@@ -1,0 +1,38 @@
+//! Every bound of this crate, with its reason. Nothing else in the crate names a bare limit.
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Longest key, in bytes. Two Temporal ids of 1,000 bytes and what goes around them, with room to escape bytes.
+pub const KEY_BYTES_MAX: usize = 4 * KIB;
+
+/// Largest value, in bytes: one Temporal history (50 MiB) would be kept as many rows; nothing needs one this big.
+pub const VALUE_BYTES_MAX: usize = 64 * MIB;
+
+/// Largest batch, keys and values together, in bytes. A step's commands are at most 16 MiB, a module 64 MiB.
+pub const BATCH_BYTES_MAX: usize = 96 * MIB;
+
+/// A group takes no further batch once it has this many: it bounds the wait of the first one in it.
+pub const GROUP_BATCHES: usize = 4_096;
+
+/// A group takes no further batch once it has this many bytes: what is written between two fdatasyncs.
+pub const GROUP_BYTES: usize = 4 * MIB;
+
+/// Batches that may wait for the committer. A writer that finds the queue full waits: that is the back-pressure.
+pub const QUEUE_BATCHES: usize = 16_384;
+
+/// Bytes that may wait for the committer. One batch is let in when nothing waits, whatever its size.
+pub const QUEUE_BYTES: usize = 64 * MIB;
+
+/// A value longer than this is cut into chunk rows of this size, in bytes.
+///
+/// sled 0.34 writes a tree node of more than a quarter of a segment to a file of its own under `blobs/`, which it
+/// never syncs. A leaf holds up to about 20 rows, so that 20 chunks with their keys must stay below that quarter
+/// (512 KiB, see [`SEGMENT_BYTES`]). It also writes a leaf anew every 10 changes: small chunks keep that cheap.
+pub const CHUNK_BYTES: usize = 16 * KIB;
+
+/// sled's segment, in bytes: the unit in which it reuses its file. Fixed for the life of a database.
+///
+/// Four times its default, for the sake of [`CHUNK_BYTES`], and because a freed segment is reused only after a
+/// further segment was written: the larger it is, the surer an fdatasync lies between.
+pub const SEGMENT_BYTES: usize = 2 * MIB;
