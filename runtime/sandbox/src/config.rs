@@ -1,0 +1,134 @@
+//! What a sandbox may use, and the one place that configures wasmtime.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use mainspring_core::limits::sandbox as defaults;
+
+/// Longest chain of causes of one failure that a guest may report.
+///
+/// A failure holds its cause in itself, and a protobuf decoder stops at a depth of 100: a longer chain would make a
+/// history that nobody can read.
+pub const FAILURE_LINKS_MAX: usize = 50;
+/// Most bytes of one call of `random.get-bytes`, as its WIT documentation promises, and of WASI's counterparts.
+pub const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+/// Longest line of a guest's output that is logged whole; a longer one is logged in pieces.
+pub const OUTPUT_LINE_BYTES_MAX: usize = 8 * 1024;
+/// How much of a guest's latest output a failure quotes: enough for the message of a panic.
+pub const OUTPUT_TAIL_BYTES: usize = 2 * 1024;
+/// Frames of the guest's stack that a failure shows.
+pub const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::new(20).unwrap();
+/// Most instances, memories and tables of one component: a Python component has about 14 core instances.
+pub const CORE_INSTANCES_MAX: usize = 64;
+/// Most functions of one module, all of its core modules together: SpiderMonkey and CPython have under 40,000.
+pub const MODULE_FUNCTIONS_MAX: usize = 200_000;
+/// Longest body of one function, in bytes. Compilation time grows faster than the body does.
+pub const FUNCTION_BYTES_MAX: usize = 1024 * 1024;
+/// Most nested core modules and components of one module.
+pub const MODULE_NESTED_MAX: usize = 256;
+/// Most workflow types of one module.
+pub const WORKFLOW_TYPES_MAX: usize = 1_000;
+/// How often the clock ticks that stops guests which have used up their real time.
+pub const EPOCH_TICK: Duration = Duration::from_millis(50);
+
+/// What one guest may use.
+///
+/// All limits but `activation_time` are deterministic: a replayed activation stops at the very place where the live one
+/// did. So they belong to a namespace's or module's settings, and lowering one may break runs that need more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestLimits {
+    /// Linear memory of one instance, all of its memories together, in bytes.
+    pub memory_bytes: usize,
+    /// Elements of all tables of one instance together.
+    pub table_elements: usize,
+    /// Fuel of one activation, and of making the instance: about one unit for an instruction.
+    pub fuel_per_activation: u64,
+    /// Real time of one activation.
+    pub activation_time: Duration,
+    /// Commands that one activation issues; one that is canceled again counts too.
+    pub commands_per_activation: usize,
+    /// Encoded bytes of the commands that one activation issues.
+    pub command_bytes_per_activation: usize,
+    /// Bytes that one activation writes to its log, to stdout and to stderr, together.
+    pub log_bytes_per_activation: usize,
+}
+
+impl Default for GuestLimits {
+    fn default() -> GuestLimits {
+        GuestLimits {
+            memory_bytes: defaults::MEMORY_BYTES,
+            table_elements: defaults::TABLE_ELEMENTS,
+            fuel_per_activation: defaults::FUEL_PER_ACTIVATION,
+            activation_time: defaults::ACTIVATION_TIME,
+            commands_per_activation: defaults::COMMANDS_PER_ACTIVATION,
+            command_bytes_per_activation: defaults::COMMAND_BYTES_PER_ACTIVATION,
+            log_bytes_per_activation: defaults::LOG_BYTES_PER_ACTIVATION,
+        }
+    }
+}
+
+/// How a [`Sandbox`](crate::Sandbox) is set up. The default is right for a server; a test narrows what it tests.
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    /// Where compiled modules are kept between starts. Created if need be, with mode 0700: who can write here can run
+    /// any code in this process. None keeps them in memory only.
+    pub cache_dir: Option<PathBuf>,
+    /// Estimated private memory of all cached instances together, in bytes.
+    pub instance_cache_bytes: usize,
+    /// Cached instances.
+    pub instance_cache_count: usize,
+    /// Compiled modules kept in memory.
+    pub loaded_modules: usize,
+    /// Largest module that is taken, in bytes.
+    pub module_bytes: usize,
+    /// How long compiling one module may take, waiting for its turn included.
+    pub compile_time: Duration,
+    /// How many modules are compiled at once, each on one thread.
+    pub compiles_at_once: usize,
+    /// Wasm stack of one activation, in bytes. The thread that calls the sandbox needs 256 KiB more than this of its own.
+    pub stack_bytes: usize,
+    /// What each guest may use.
+    pub limits: GuestLimits,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> SandboxConfig {
+        SandboxConfig {
+            cache_dir: None,
+            instance_cache_bytes: defaults::INSTANCE_CACHE_BYTES,
+            instance_cache_count: defaults::INSTANCE_CACHE_COUNT,
+            loaded_modules: defaults::LOADED_MODULES,
+            module_bytes: defaults::MODULE_BYTES,
+            compile_time: defaults::COMPILE_TIME,
+            // Half of a small machine's cores: neighbours keep running while somebody deploys.
+            compiles_at_once: 2,
+            stack_bytes: defaults::STACK_BYTES,
+            limits: GuestLimits::default(),
+        }
+    }
+}
+
+/// The configuration of every engine. There is no other: a compiled module is only accepted by an engine whose
+/// configuration is the same, and a replay is only exact on one that computes the same.
+pub(crate) fn engine_config(sandbox: &SandboxConfig) -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    // The same bits on every machine.
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_relaxed_simd(true);
+    config.relaxed_simd_deterministic(true);
+    config.shared_memory(false);
+    // 64-bit memories may not be bounded by the machine's address space alone; no guest toolchain needs them.
+    config.wasm_memory64(false);
+    // Every guest stops: by fuel, which is deterministic; by the epoch, where fuel does not see the time pass.
+    config.consume_fuel(true);
+    config.epoch_interruption(true);
+    config.max_wasm_stack(sandbox.stack_bytes);
+    // Compiling is confined to the threads that `compiles_at_once` counts.
+    config.parallel_compilation(false);
+    config.cranelift_opt_level(wasmtime::OptLevel::Speed);
+    // A fresh instance shares the module's initial memory, until it writes.
+    config.memory_init_cow(true);
+    config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES_MAX));
+    // Imports never block and exports return: there is nothing to run concurrently in a store.
+    config.concurrency_support(false);
+    config
+}

@@ -1,0 +1,110 @@
+//! What the engine hands to the sandbox, and what it gets back.
+
+use mainspring_api::{command::Command, history::HistoryEvent};
+
+use crate::Digest;
+
+/// What a run is known by. The namespace is part of it: two tenants never share an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RunKey {
+    pub namespace: String,
+    pub workflow_id: String,
+    pub run_id: String,
+}
+
+/// One workflow task of a run whose last event is the WorkflowTaskStarted.
+#[derive(Clone, Copy)]
+pub struct WorkflowTask<'a> {
+    pub run: &'a RunKey,
+    /// The module that the run is pinned to.
+    pub module: Digest,
+    /// The attempt of this workflow task, from 1. Only for the log.
+    pub attempt: i32,
+    /// The id of the WorkflowTaskStarted.
+    pub started_event_id: i64,
+    pub history: &'a dyn History,
+    pub modules: &'a dyn ModuleBytes,
+}
+
+/// A run's journal.
+pub trait History {
+    /// The events after this one, in order; 0 asks for all. The last one is the WorkflowTaskStarted of this task.
+    fn events_after(&self, event_id: i64) -> Result<Vec<HistoryEvent>, String>;
+}
+
+/// Where the bytes of modules are.
+pub trait ModuleBytes {
+    /// The module with this digest, or none where the store has none. Asked only when the module is neither in memory
+    /// nor in the compiled cache.
+    fn module_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// What a workflow task came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activated {
+    /// In the order in which the module issued them; the one that closes the run, if any, is the last.
+    pub commands: Vec<Command>,
+    /// Fuel that the live activation used.
+    pub fuel_used: u64,
+    /// Events that had to be replayed to get there: 0 where the cached instance stood at the right place.
+    pub replayed_events: u64,
+    /// Whether the run's instance was in the cache and was used.
+    pub cached: bool,
+}
+
+/// A module to replay a history on.
+pub enum ModuleSource<'a> {
+    /// The file's bytes. It goes through the same checks as an upload.
+    Bytes(&'a [u8]),
+    /// A module that the server has.
+    Stored { digest: Digest, modules: &'a dyn ModuleBytes },
+}
+
+/// What a replay that succeeded saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// Events of the history.
+    pub events: u64,
+    /// Activations that were run again.
+    pub activations: u64,
+    /// Commands that were compared, and were equal byte for byte.
+    pub commands: u64,
+    /// The digest that the history names, the latest where they differ; none where no workflow task was completed.
+    pub recorded_digest: Option<String>,
+    /// The digest of the module that was run.
+    pub module_digest: Digest,
+    /// Fuel of all activations together.
+    pub fuel_used: u64,
+}
+
+impl ReplayReport {
+    /// Whether the history was made by the very module that it was replayed on.
+    pub fn same_module(&self) -> bool {
+        self.recorded_digest.as_deref() == Some(self.module_digest.to_string().as_str())
+    }
+}
+
+/// A module that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleDescription {
+    pub digest: Digest,
+    pub size_bytes: u64,
+    /// In the order in which the module names them.
+    pub workflow_types: Vec<String>,
+    /// The interfaces that it imports, sorted.
+    pub imports: Vec<String>,
+}
+
+/// What the sandbox holds now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SandboxStats {
+    pub cached_instances: usize,
+    /// Estimated private memory of the cached instances, in bytes.
+    pub cached_instance_bytes: usize,
+    /// Instances dropped from the cache for want of room, since the start.
+    pub evicted_instances: u64,
+    /// Compiled modules in memory.
+    pub loaded_modules: usize,
+    /// Modules being compiled, those past their deadline included.
+    pub compiling: usize,
+}
