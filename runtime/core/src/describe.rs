@@ -1,0 +1,118 @@
+//! A run in Temporal's own words, for lists and descriptions.
+
+use mainspring_api::{
+    common::WorkflowExecution,
+    enums::{PendingActivityState, PendingWorkflowTaskState},
+    workflow::{
+        PendingActivityInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig, WorkflowExecutionExtendedInfo,
+        WorkflowExecutionInfo,
+    },
+};
+
+use crate::{
+    RunState, Time,
+    activity::{Activity, Phase},
+    retry, time,
+};
+
+impl RunState {
+    /// What lists show of the run, and what its visibility row holds.
+    pub fn execution_info(&self) -> WorkflowExecutionInfo {
+        let delay = time::duration(self.started.first_workflow_task_backoff.as_ref());
+        let execution_time = self.start_time.after(delay);
+        WorkflowExecutionInfo {
+            execution: Some(WorkflowExecution {
+                workflow_id: self.workflow_id().to_owned(),
+                run_id: self.run_id.clone(),
+            }),
+            r#type: self.started.workflow_type.clone(),
+            start_time: Some(self.start_time.to_proto()),
+            close_time: self.close_time.map(Time::to_proto),
+            status: self.status.into(),
+            history_length: self.history_length(),
+            history_size_bytes: self.history_bytes,
+            execution_time: Some(execution_time.to_proto()),
+            execution_duration: self.close_time.map(|close| time::to_proto(close.since(execution_time))),
+            memo: self.memo.clone(),
+            search_attributes: self.search_attributes.clone(),
+            task_queue: self.task_queue().to_owned(),
+            state_transition_count: self.transitions,
+            most_recent_worker_version_stamp: (!self.build_id.is_empty()).then(|| {
+                mainspring_api::common::WorkerVersionStamp { build_id: self.build_id.clone(), use_versioning: false }
+            }),
+            root_execution: self.started.root_workflow_execution.clone(),
+            first_run_id: self.started.first_execution_run_id.clone(),
+            priority: self.started.priority.clone(),
+            ..Default::default()
+        }
+    }
+
+    pub fn execution_config(&self) -> WorkflowExecutionConfig {
+        WorkflowExecutionConfig {
+            task_queue: self.started.task_queue.clone(),
+            workflow_execution_timeout: self.started.workflow_execution_timeout,
+            workflow_run_timeout: self.started.workflow_run_timeout,
+            default_workflow_task_timeout: self.started.workflow_task_timeout,
+            user_metadata: self.user_metadata.clone(),
+        }
+    }
+
+    pub fn extended_info(&self) -> WorkflowExecutionExtendedInfo {
+        WorkflowExecutionExtendedInfo {
+            execution_expiration_time: self.started.workflow_execution_expiration_time,
+            run_expiration_time: self.run_expiration().map(Time::to_proto),
+            cancel_requested: self.cancel_requested,
+            original_start_time: Some(self.start_time.to_proto()),
+            ..Default::default()
+        }
+    }
+
+    pub fn pending_activities(&self) -> Vec<PendingActivityInfo> {
+        self.activities.values().filter(|activity| activity.phase != Phase::Ended).map(Activity::pending_info).collect()
+    }
+
+    pub fn pending_workflow_task(&self) -> Option<PendingWorkflowTaskInfo> {
+        self.workflow_task.as_ref().map(|task| PendingWorkflowTaskInfo {
+            state: match task.started_time {
+                Some(_) => PendingWorkflowTaskState::Started,
+                None => PendingWorkflowTaskState::Scheduled,
+            }
+            .into(),
+            scheduled_time: Some(task.scheduled_time.to_proto()),
+            original_scheduled_time: Some(task.scheduled_time.to_proto()),
+            started_time: task.started_time.map(Time::to_proto),
+            attempt: task.attempt,
+        })
+    }
+}
+
+impl Activity {
+    fn pending_info(&self) -> PendingActivityInfo {
+        let state = match (self.phase, self.cancel_requested_event_id) {
+            (Phase::Started, Some(_)) => PendingActivityState::CancelRequested,
+            (Phase::Started, None) => PendingActivityState::Started,
+            _ => PendingActivityState::Scheduled,
+        };
+        let policy = self.scheduled.retry_policy.clone().unwrap_or_default();
+        let backing_off = self.phase == Phase::Backoff;
+        PendingActivityInfo {
+            activity_id: self.scheduled.activity_id.clone(),
+            activity_type: self.scheduled.activity_type.clone(),
+            state: state.into(),
+            heartbeat_details: self.heartbeat_details.clone(),
+            last_heartbeat_time: self.heartbeat_time.map(Time::to_proto),
+            last_started_time: self.started_time.map(Time::to_proto),
+            attempt: self.attempt,
+            maximum_attempts: policy.maximum_attempts,
+            scheduled_time: Some(self.attempt_scheduled_time.to_proto()),
+            expiration_time: self.expiration().map(Time::to_proto),
+            last_failure: self.last_failure.clone(),
+            last_worker_identity: self.worker_identity.clone(),
+            current_retry_interval: backing_off
+                .then(|| time::to_proto(retry::interval(&policy, self.attempt.saturating_sub(1)))),
+            last_attempt_complete_time: self.last_attempt_end.map(Time::to_proto),
+            next_attempt_schedule_time: backing_off.then(|| self.attempt_scheduled_time.to_proto()),
+            ..Default::default()
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Signals: messages to a run, delivered in the order in which they were taken.
+
+use mainspring_api::{
+    common::{Header, Payloads},
+    history::WorkflowExecutionSignaledEventAttributes,
+};
+
+use crate::{Rejection, Step, limits::temporal as limits, validate};
+
+#[derive(Clone, Debug, Default)]
+pub struct Signal {
+    pub name: String,
+    pub input: Option<Payloads>,
+    pub identity: String,
+    pub header: Option<Header>,
+    /// A signal with the id of an earlier one is taken for the same. May be empty.
+    pub request_id: String,
+}
+
+impl Step<'_> {
+    pub fn signal(&mut self, signal: Signal) -> Result<(), Rejection> {
+        validate::name("SignalName", &signal.name)?;
+        validate::optional_name("RequestId", &signal.request_id)?;
+        validate::payloads("Signal input", signal.input.as_ref())?;
+        if !self.state.is_running() {
+            return Err(Rejection::closed());
+        }
+        if !signal.request_id.is_empty() && self.state.knows_signal_request(&signal.request_id) {
+            return Ok(());
+        }
+        if self.state.signal_count + self.state.buffered.len() >= limits::SIGNALS_PER_RUN {
+            return Err(Rejection::invalid("exceeded workflow execution limit for signal events"));
+        }
+        self.make_room_in_buffer();
+        let signaled = WorkflowExecutionSignaledEventAttributes {
+            signal_name: signal.name,
+            input: signal.input,
+            identity: signal.identity,
+            header: signal.header,
+            request_id: signal.request_id,
+            ..Default::default()
+        };
+        self.record_or_buffer(signaled.into());
+        self.schedule_workflow_task();
+        Ok(())
+    }
+}
+
+impl crate::RunState {
+    fn knows_signal_request(&self, request_id: &str) -> bool {
+        use mainspring_api::history::history_event::Attributes;
+        self.signal_request_ids.contains(request_id)
+            || self.buffered.iter().any(|event| {
+                matches!(&event.attributes, Some(Attributes::WorkflowExecutionSignaledEventAttributes(signaled))
+                    if signaled.request_id == request_id)
+            })
+    }
+}

@@ -1,0 +1,273 @@
+//! A run's state: the fold of its events, and what the rows add to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mainspring_api::{
+    common::{Memo, Payloads, SearchAttributes},
+    enums::WorkflowExecutionStatus,
+    history::{HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes},
+};
+use prost::Message;
+
+use crate::{Time, activity::Activity, time, workflow_task::WorkflowTask};
+
+/// Everything that deciding about a run needs to know.
+///
+/// Fields that the comment calls *row* are no part of the fold: they come from [`crate::rows`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunState {
+    pub run_id: String,
+    pub started: WorkflowExecutionStartedEventAttributes,
+    pub start_time: Time,
+    pub user_metadata: Option<mainspring_api::sdk::UserMetadata>,
+    pub status: WorkflowExecutionStatus,
+    pub close_time: Option<Time>,
+    /// The id that the next event gets; the history has one event less.
+    pub next_event_id: i64,
+    /// Encoded bytes of all events.
+    pub history_bytes: i64,
+    pub last_event_time: Time,
+    /// The last workflow task that completed, as its start's event id; 0 before the first.
+    pub previous_started_event_id: i64,
+    /// Which module the last completed workflow task ran on: the lower-case hexadecimal digest, or a worker's build id.
+    pub build_id: String,
+    pub memo: Option<Memo>,
+    pub search_attributes: Option<SearchAttributes>,
+    pub cancel_requested: bool,
+    pub signal_count: usize,
+    /// Request ids of the signals taken, so that a repeated one is known.
+    pub signal_request_ids: BTreeSet<String>,
+    /// Open activities by scheduled event id.
+    pub activities: BTreeMap<i64, Activity>,
+    /// Open timers by timer id.
+    pub timers: BTreeMap<String, Timer>,
+    /// The workflow task that is scheduled or under way. Mostly *row*: see there.
+    pub workflow_task: Option<WorkflowTask>,
+    /// *Row.* The module that the run is pinned to, from its first activation on; a lower-case hexadecimal digest.
+    pub module: Option<String>,
+    /// *Row.* The request that started the run.
+    pub start_request_id: String,
+    /// *Row.* Events that arrived while a workflow task ran; they have no ids yet.
+    pub buffered: Vec<HistoryEvent>,
+    /// *Row.* How many steps have changed the run.
+    pub transitions: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timer {
+    pub started_event_id: i64,
+    pub fires_at: Time,
+}
+
+/// Why a history is no history. Whatever is read from disk or from a file is checked by folding it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("event {event_id}: {problem}")]
+pub struct BadHistory {
+    pub event_id: i64,
+    pub problem: String,
+}
+
+impl RunState {
+    /// The state of a run that has no event yet.
+    pub(crate) fn empty(run_id: &str) -> RunState {
+        RunState {
+            run_id: run_id.to_owned(),
+            started: WorkflowExecutionStartedEventAttributes::default(),
+            start_time: Time::default(),
+            user_metadata: None,
+            status: WorkflowExecutionStatus::Running,
+            close_time: None,
+            next_event_id: 1,
+            history_bytes: 0,
+            last_event_time: Time::default(),
+            previous_started_event_id: 0,
+            build_id: String::new(),
+            memo: None,
+            search_attributes: None,
+            cancel_requested: false,
+            signal_count: 0,
+            signal_request_ids: BTreeSet::new(),
+            activities: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            workflow_task: None,
+            module: None,
+            start_request_id: String::new(),
+            buffered: Vec::new(),
+            transitions: 0,
+        }
+    }
+
+    /// Folds a whole history.
+    pub fn fold<'a>(run_id: &str, events: impl IntoIterator<Item = &'a HistoryEvent>) -> Result<RunState, BadHistory> {
+        let mut state = RunState::empty(run_id);
+        for event in events {
+            state.check_sequence(event)?;
+            state.apply(event);
+        }
+        if state.next_event_id == 1 {
+            return Err(BadHistory { event_id: 1, problem: "the history is empty".into() });
+        }
+        Ok(state)
+    }
+
+    fn check_sequence(&self, event: &HistoryEvent) -> Result<(), BadHistory> {
+        let problem = |problem: String| Err(BadHistory { event_id: event.event_id, problem });
+        if event.event_id != self.next_event_id {
+            return problem(format!("out of sequence: event {} was expected here", self.next_event_id));
+        }
+        let begins = matches!(event.attributes, Some(Attributes::WorkflowExecutionStartedEventAttributes(_)));
+        match &event.attributes {
+            None => problem(format!("{} has no attributes", event.event_type().as_str_name())),
+            Some(_) if begins != (event.event_id == 1) => {
+                problem(format!("{} cannot stand here", event.event_type().as_str_name()))
+            }
+            Some(_) if !self.is_running() => problem("stands after the event that closed the run".into()),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Folds one event in. Total: an event that makes no sense here changes only the counters, because what was
+    /// committed must be readable for ever.
+    pub fn apply(&mut self, event: &HistoryEvent) {
+        let at = event.event_time.as_ref().map(Time::from_proto).unwrap_or_default();
+        self.next_event_id = event.event_id + 1;
+        self.history_bytes += i64::try_from(event.encoded_len()).unwrap_or(i64::MAX);
+        self.last_event_time = at;
+        let Some(attributes) = &event.attributes else {
+            return;
+        };
+        match attributes {
+            Attributes::WorkflowExecutionStartedEventAttributes(started) => {
+                self.started = started.clone();
+                self.memo = started.memo.clone();
+                self.search_attributes = started.search_attributes.clone();
+                self.user_metadata = event.user_metadata.clone();
+                self.start_time = at;
+            }
+            Attributes::WorkflowExecutionSignaledEventAttributes(signaled) => {
+                self.signal_count += 1;
+                if !signaled.request_id.is_empty() {
+                    self.signal_request_ids.insert(signaled.request_id.clone());
+                }
+            }
+            Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => self.cancel_requested = true,
+            Attributes::WorkflowTaskScheduledEventAttributes(scheduled) => {
+                self.apply_workflow_task_scheduled(event.event_id, at, scheduled);
+            }
+            Attributes::WorkflowTaskStartedEventAttributes(started) => {
+                self.apply_workflow_task_started(event.event_id, at, started);
+            }
+            Attributes::WorkflowTaskCompletedEventAttributes(completed) => {
+                self.previous_started_event_id = completed.started_event_id;
+                if let Some(stamp) = &completed.worker_version {
+                    self.build_id.clone_from(&stamp.build_id);
+                }
+                self.workflow_task = None;
+            }
+            Attributes::WorkflowTaskFailedEventAttributes(_) | Attributes::WorkflowTaskTimedOutEventAttributes(_) => {
+                self.workflow_task = None;
+            }
+            Attributes::ActivityTaskScheduledEventAttributes(scheduled) => {
+                let activity = Activity::scheduled(event.event_id, at, scheduled.clone());
+                self.activities.insert(event.event_id, activity);
+            }
+            Attributes::ActivityTaskCancelRequestedEventAttributes(requested) => {
+                if let Some(activity) = self.activities.get_mut(&requested.scheduled_event_id) {
+                    activity.cancel_requested_event_id = Some(event.event_id);
+                }
+            }
+            Attributes::ActivityTaskCompletedEventAttributes(closed) => {
+                self.activities.remove(&closed.scheduled_event_id);
+            }
+            Attributes::ActivityTaskFailedEventAttributes(closed) => {
+                self.activities.remove(&closed.scheduled_event_id);
+            }
+            Attributes::ActivityTaskTimedOutEventAttributes(closed) => {
+                self.activities.remove(&closed.scheduled_event_id);
+            }
+            Attributes::ActivityTaskCanceledEventAttributes(closed) => {
+                self.activities.remove(&closed.scheduled_event_id);
+            }
+            Attributes::TimerStartedEventAttributes(started) => {
+                let fires_at = at.after(time::duration(started.start_to_fire_timeout.as_ref()));
+                let timer = Timer { started_event_id: event.event_id, fires_at };
+                self.timers.insert(started.timer_id.clone(), timer);
+            }
+            Attributes::TimerFiredEventAttributes(fired) => {
+                self.timers.remove(&fired.timer_id);
+            }
+            Attributes::TimerCanceledEventAttributes(canceled) => {
+                self.timers.remove(&canceled.timer_id);
+            }
+            Attributes::WorkflowExecutionCompletedEventAttributes(_) => {
+                self.close(WorkflowExecutionStatus::Completed, at);
+            }
+            Attributes::WorkflowExecutionFailedEventAttributes(_) => self.close(WorkflowExecutionStatus::Failed, at),
+            Attributes::WorkflowExecutionCanceledEventAttributes(_) => {
+                self.close(WorkflowExecutionStatus::Canceled, at);
+            }
+            Attributes::WorkflowExecutionTerminatedEventAttributes(_) => {
+                self.close(WorkflowExecutionStatus::Terminated, at);
+            }
+            Attributes::WorkflowExecutionTimedOutEventAttributes(_) => {
+                self.close(WorkflowExecutionStatus::TimedOut, at);
+            }
+            Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_) => {
+                self.close(WorkflowExecutionStatus::ContinuedAsNew, at);
+            }
+            // The other event types change nothing that this state holds.
+            _ => {}
+        }
+    }
+
+    /// A closed run has no open work: its activities, timers and workflow task are forgotten.
+    fn close(&mut self, status: WorkflowExecutionStatus, at: Time) {
+        self.status = status;
+        self.close_time = Some(at);
+        self.activities.clear();
+        self.timers.clear();
+        self.workflow_task = None;
+        self.buffered.clear();
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.status == WorkflowExecutionStatus::Running
+    }
+
+    pub fn workflow_id(&self) -> &str {
+        &self.started.workflow_id
+    }
+
+    pub fn workflow_type(&self) -> &str {
+        self.started.workflow_type.as_ref().map_or("", |workflow_type| &workflow_type.name)
+    }
+
+    pub fn task_queue(&self) -> &str {
+        self.started.task_queue.as_ref().map_or("", |task_queue| &task_queue.name)
+    }
+
+    /// Events in the history.
+    pub fn history_length(&self) -> i64 {
+        self.next_event_id - 1
+    }
+
+    pub fn activity_by_id(&self, activity_id: &str) -> Option<&Activity> {
+        self.activities.values().find(|activity| activity.scheduled.activity_id == activity_id)
+    }
+
+    /// When the run must be looked at next, if nothing happens before: the earliest timer, timeout, retry or delay.
+    pub fn next_deadline(&self) -> Option<Time> {
+        if !self.is_running() {
+            return None;
+        }
+        let timers = self.timers.values().map(|timer| timer.fires_at);
+        let activities = self.activities.values().filter_map(|activity| activity.next_deadline().map(|(at, _)| at));
+        let others = [self.run_expiration(), self.workflow_task_deadline(), self.start_delay_end()];
+        timers.chain(activities).chain(others.into_iter().flatten()).min()
+    }
+
+    /// What the last activity or workflow result of a set of payloads weighs, for the limits.
+    pub fn payload_bytes(payloads: Option<&Payloads>) -> usize {
+        payloads.map_or(0, Payloads::encoded_len)
+    }
+}

@@ -1,0 +1,144 @@
+//! One input to a run: what it decides, and what it has changed.
+
+use std::collections::BTreeSet;
+
+use mainspring_api::{
+    enums::EventType,
+    history::{HistoryEvent, history_event::Attributes},
+    sdk::UserMetadata,
+};
+
+use crate::{RunState, Time};
+
+/// A step in the making. Inputs are its methods, one file for each noun; each either refuses, having changed nothing,
+/// or records events. Several inputs can share a step: they are committed together.
+pub struct Step<'a> {
+    pub state: &'a mut RunState,
+    pub now: Time,
+    /// The new events, in order; they are in `state` already.
+    pub events: Vec<HistoryEvent>,
+    /// Activities (by scheduled event id) whose row has changed, or that are open no longer.
+    pub touched_activities: BTreeSet<i64>,
+    /// Activities that are ready for a worker now and were not before.
+    pub ready_activities: BTreeSet<i64>,
+    /// Anything at all has changed.
+    pub dirty: bool,
+}
+
+impl<'a> Step<'a> {
+    /// Begins a step. Time does not run backwards within a run, whatever the clock does.
+    pub fn new(state: &'a mut RunState, now: Time) -> Step<'a> {
+        let now = now.max(state.last_event_time);
+        Step {
+            state,
+            now,
+            events: Vec::new(),
+            touched_activities: BTreeSet::new(),
+            ready_activities: BTreeSet::new(),
+            dirty: false,
+        }
+    }
+
+    /// Records an event, and returns its id.
+    pub(crate) fn record(&mut self, attributes: Attributes) -> i64 {
+        self.record_with(attributes, None)
+    }
+
+    pub(crate) fn record_with(&mut self, attributes: Attributes, user_metadata: Option<UserMetadata>) -> i64 {
+        let mut event = self.event(attributes);
+        event.user_metadata = user_metadata;
+        self.append(event)
+    }
+
+    /// Records an event that something outside has caused: now, or, while a workflow task runs, once that has ended.
+    pub(crate) fn record_or_buffer(&mut self, attributes: Attributes) {
+        let event = self.event(attributes);
+        if self.state.has_started_workflow_task() {
+            self.dirty = true;
+            self.state.buffered.push(event);
+        } else {
+            self.append(event);
+        }
+    }
+
+    /// Gives the buffered events their ids, in their order. Returns whether there were any.
+    pub(crate) fn flush_buffered(&mut self) -> bool {
+        let buffered = std::mem::take(&mut self.state.buffered);
+        let any = !buffered.is_empty();
+        // An activity's start and end are buffered one after the other, so the end can only now learn the start's id.
+        let mut last_id = 0;
+        for mut event in buffered {
+            crate::activity::set_started_event_id(&mut event, last_id);
+            last_id = self.append(event);
+        }
+        any
+    }
+
+    fn event(&self, attributes: Attributes) -> HistoryEvent {
+        HistoryEvent {
+            event_time: Some(self.now.to_proto()),
+            event_type: event_type(&attributes).into(),
+            attributes: Some(attributes),
+            ..Default::default()
+        }
+    }
+
+    fn append(&mut self, mut event: HistoryEvent) -> i64 {
+        event.event_id = self.state.next_event_id;
+        let event_id = event.event_id;
+        let open_before: Option<Vec<i64>> = closes(&event).then(|| self.state.activities.keys().copied().collect());
+        self.state.apply(&event);
+        if let Some(open_before) = open_before {
+            self.touched_activities.extend(open_before);
+        }
+        if !self.state.is_running() {
+            self.ready_activities.clear();
+        }
+        self.dirty = true;
+        self.events.push(event);
+        event_id
+    }
+}
+
+fn closes(event: &HistoryEvent) -> bool {
+    matches!(
+        event.event_type(),
+        EventType::WorkflowExecutionCompleted
+            | EventType::WorkflowExecutionFailed
+            | EventType::WorkflowExecutionCanceled
+            | EventType::WorkflowExecutionTerminated
+            | EventType::WorkflowExecutionTimedOut
+            | EventType::WorkflowExecutionContinuedAsNew
+    )
+}
+
+/// The type that belongs to the attributes, of the events that this crate records.
+fn event_type(attributes: &Attributes) -> EventType {
+    use Attributes as A;
+    match attributes {
+        A::WorkflowExecutionStartedEventAttributes(_) => EventType::WorkflowExecutionStarted,
+        A::WorkflowExecutionCompletedEventAttributes(_) => EventType::WorkflowExecutionCompleted,
+        A::WorkflowExecutionFailedEventAttributes(_) => EventType::WorkflowExecutionFailed,
+        A::WorkflowExecutionTimedOutEventAttributes(_) => EventType::WorkflowExecutionTimedOut,
+        A::WorkflowExecutionTerminatedEventAttributes(_) => EventType::WorkflowExecutionTerminated,
+        A::WorkflowExecutionCanceledEventAttributes(_) => EventType::WorkflowExecutionCanceled,
+        A::WorkflowExecutionSignaledEventAttributes(_) => EventType::WorkflowExecutionSignaled,
+        A::WorkflowExecutionCancelRequestedEventAttributes(_) => EventType::WorkflowExecutionCancelRequested,
+        A::WorkflowTaskScheduledEventAttributes(_) => EventType::WorkflowTaskScheduled,
+        A::WorkflowTaskStartedEventAttributes(_) => EventType::WorkflowTaskStarted,
+        A::WorkflowTaskCompletedEventAttributes(_) => EventType::WorkflowTaskCompleted,
+        A::WorkflowTaskFailedEventAttributes(_) => EventType::WorkflowTaskFailed,
+        A::WorkflowTaskTimedOutEventAttributes(_) => EventType::WorkflowTaskTimedOut,
+        A::ActivityTaskScheduledEventAttributes(_) => EventType::ActivityTaskScheduled,
+        A::ActivityTaskStartedEventAttributes(_) => EventType::ActivityTaskStarted,
+        A::ActivityTaskCompletedEventAttributes(_) => EventType::ActivityTaskCompleted,
+        A::ActivityTaskFailedEventAttributes(_) => EventType::ActivityTaskFailed,
+        A::ActivityTaskTimedOutEventAttributes(_) => EventType::ActivityTaskTimedOut,
+        A::ActivityTaskCancelRequestedEventAttributes(_) => EventType::ActivityTaskCancelRequested,
+        A::ActivityTaskCanceledEventAttributes(_) => EventType::ActivityTaskCanceled,
+        A::TimerStartedEventAttributes(_) => EventType::TimerStarted,
+        A::TimerFiredEventAttributes(_) => EventType::TimerFired,
+        A::TimerCanceledEventAttributes(_) => EventType::TimerCanceled,
+        _ => EventType::Unspecified,
+    }
+}
