@@ -1,0 +1,41 @@
+//! Why the engine did not do what it was asked.
+
+use mainspring_core::Rejection;
+use mainspring_sandbox::ModuleError;
+use mainspring_store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The run's state machine refused the input, or the input is invalid.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error("Namespace {0} is not found.")]
+    NamespaceNotFound(String),
+    /// No run fits the workflow id and run id.
+    #[error("workflow execution not found for workflow ID {workflow_id:?}{}", with_run(run_id))]
+    WorkflowNotFound { workflow_id: String, run_id: String },
+    #[error("no module {0}")]
+    ModuleNotFound(String),
+    /// An uploaded module was refused.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    /// A list filter that cannot be read; says where and what was expected.
+    #[error("invalid query: {0}")]
+    InvalidQuery(String),
+    /// The server stops, or has lost its store; another try may meet a healthy one.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Too much is waiting already.
+    #[error("{0}")]
+    Overloaded(String),
+    /// What is stored cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Stored records contradict each other.
+    #[error("the stored run is damaged: {0}")]
+    Damaged(String),
+}
+
+fn with_run(run_id: &str) -> String {
+    if run_id.is_empty() { String::new() } else { format!(" and run ID {run_id:?}") }
+}
