@@ -43,7 +43,7 @@ pub enum StoreError {
 
     /// The database ends before a commit that was acknowledged.
     #[error(
-        "{} lost acknowledged data: its last commit is {found}, but commit {acknowledged} was acknowledged. The file `db` was damaged or is an older copy: restore the last good backup of the whole directory",
+        "{} lost acknowledged data: its last commit is {found}, but commit {acknowledged} was acknowledged. The file `db` was damaged or is an older copy: restore the last good backup of the whole directory, or, to go on with what is left, remove the file mainspring.acknowledged",
         dir.display()
     )]
     Lost {

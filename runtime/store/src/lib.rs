@@ -34,17 +34,25 @@
 //! `limits.rs` every bound.
 
 mod committer;
+mod directory;
 mod error;
+mod fault;
 
 mod keys;
+mod layout;
 pub mod limits;
 mod memory;
 mod record;
+mod sled;
 mod store;
+mod verify;
 
 pub use committer::{Committer, Done};
 pub use error::StoreError;
+pub use fault::{Fault, FaultStore};
 
 pub use keys::{prefix_end, readable_key};
 pub use memory::MemoryStore;
+pub use sled::{SledOptions, SledStore, open_sled};
 pub use store::{Batch, CommitResults, Key, Op, ShardId, Store};
+pub use verify::VerifyReport;

@@ -36,3 +36,22 @@ pub const CHUNK_BYTES: usize = 16 * KIB;
 /// Four times its default, for the sake of [`CHUNK_BYTES`], and because a freed segment is reused only after a
 /// further segment was written: the larger it is, the surer an fdatasync lies between.
 pub const SEGMENT_BYTES: usize = 2 * MIB;
+
+/// sled's page cache, in bytes, unless the options say otherwise: hot rows are the runs that work, not the history.
+pub const CACHE_BYTES: u64 = 128 * MIB as u64;
+
+/// How often sled writes out its buffer by itself and tidies its file, in milliseconds. Durability does not hang on it.
+pub const BACKGROUND_FLUSH_MS: u64 = 500;
+
+/// A commit is refused when it would leave less free space than this, in bytes, because sled cannot recover from a
+/// full disk while it runs, and its tidying needs room for several segments.
+pub const FREE_BYTES_MIN: u64 = 128 * MIB as u64;
+
+/// What a group may take on disk, as a multiple of its bytes: leaves are written anew around each change.
+pub const WRITE_AMPLIFICATION: u64 = 8;
+
+/// What a disk writes whole or not at all, in bytes.
+pub const SECTOR_BYTES: u64 = 512;
+
+/// Verification stops to collect after this many faults: the first ones tell the story.
+pub const VERIFY_FAULTS_MAX: usize = 16;
