@@ -17,9 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mainspring_store::{
-    Batch, CommitResults, Committer, Key, Op, ShardId, SledOptions, Store, StoreError, open_sled,
-};
+use mainspring_store::{Batch, CommitResults, Committer, Key, Op, ShardId, SledOptions, Store, StoreError, open_sled};
 
 const WRITERS: [usize; 4] = [1, 8, 64, 512];
 /// Threads that prepare the writers' batches, as the shards of a server would.
@@ -102,10 +100,7 @@ impl Measured {
 
 fn measure(base: &Path, writers: usize, duration: Duration, open: impl Fn(&Path) -> Box<dyn Store>) -> Measured {
     let dir = tempfile::tempdir_in(base).expect("a directory to measure in");
-    let store = Arc::new(Counting {
-        inner: open(dir.path()),
-        groups: AtomicU64::new(0),
-    });
+    let store = Arc::new(Counting { inner: open(dir.path()), groups: AtomicU64::new(0) });
     let committer = Committer::start(Arc::clone(&store) as Arc<dyn Store>);
     let latencies = Mutex::new(Vec::new());
     let commits = AtomicU64::new(0);
@@ -207,8 +202,16 @@ impl Store for Counting {
     }
 
     fn commit(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {
-        self.groups.fetch_add(1, Ordering::Relaxed);
         self.inner.commit(batches)
+    }
+
+    fn apply(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {
+        self.inner.apply(batches)
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        self.inner.sync()
     }
 
     fn acquire_shard(&self, shard: ShardId) -> Result<u64, StoreError> {
@@ -217,11 +220,11 @@ impl Store for Counting {
 }
 
 /// The floor: the batches' bytes at the end of a file, and one fdatasync.
-struct BareFile(Mutex<File>);
+struct BareFile(File);
 
 impl BareFile {
     fn create(dir: &Path) -> BareFile {
-        BareFile(Mutex::new(File::create(dir.join("bare")).expect("a file")))
+        BareFile(File::create(dir.join("bare")).expect("a file"))
     }
 }
 
@@ -235,6 +238,12 @@ impl Store for BareFile {
     }
 
     fn commit(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {
+        let results = self.apply(batches)?;
+        self.sync()?;
+        Ok(results)
+    }
+
+    fn apply(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {
         let mut bytes = Vec::new();
         for op in batches.iter().flat_map(|batch| &batch.ops) {
             bytes.extend(op.key());
@@ -242,10 +251,14 @@ impl Store for BareFile {
                 bytes.extend(value);
             }
         }
-        let mut file = self.0.lock().unwrap();
+        let mut file = &self.0;
         file.write_all(&bytes).expect("an appended group");
-        file.sync_data().expect("an fdatasync");
         Ok(vec![Ok(()); batches.len()])
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.0.sync_data().expect("an fdatasync");
+        Ok(())
     }
 
     fn acquire_shard(&self, _: ShardId) -> Result<u64, StoreError> {

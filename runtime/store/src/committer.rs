@@ -1,8 +1,8 @@
-//! The one thread that commits: group commit, then callbacks in submission order.
+//! Group commit: batches of many writers become durable with one flush, and are answered in submission order.
 //!
-//! A writer queues its batch and goes on. The committer takes all that is queued (up to a bound), commits it as one
-//! group, and calls each batch's `done`. While it waits for the disk the next group gathers, so that the number of
-//! flushes stays the same however many writers there are.
+//! A writer queues its batch and goes on. One thread applies what is queued, a group at a time; a second one makes
+//! what is applied durable and then calls each batch's `done`. While the disk works, the next group is prepared and
+//! more gather behind it, so that the number of flushes stays the same however many writers there are.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,36 +11,37 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::{Batch, CommitResults, Store, StoreError, limits};
+use crate::{Batch, Store, StoreError, limits};
 
 /// What runs once a batch is durable, or has failed.
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 type OnFailure = Box<dyn FnOnce(StoreError) + Send>;
 
-/// The committer thread and its queue. Dropping it commits what is queued, runs the callbacks and joins the thread.
+/// The committer's threads and queue. Dropping it commits what is queued, runs the callbacks and joins the threads.
 pub struct Committer {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    applier: Option<JoinHandle<()>>,
+    /// "The committer's thread" of the documentation: it runs all callbacks.
+    finisher: Option<JoinHandle<()>>,
 }
 
 impl Committer {
-    /// Starts the thread. There should be one committer for a store.
+    /// Starts the threads. There should be one committer for a store.
     ///
     /// # Panics
     /// If the operating system gives no thread.
     pub fn start(store: Arc<dyn Store>) -> Committer {
         let shared = Arc::new(Shared::default());
-        let thread = thread::Builder::new()
-            .name("committer".into())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || shared.run(&*store)
-            })
-            .expect("a thread for the committer");
+        let spawn = |name: &str, run: fn(&Shared, &dyn Store)| {
+            let (shared, store) = (Arc::clone(&shared), Arc::clone(&store));
+            let thread = thread::Builder::new().name(name.into());
+            thread.spawn(move || run(&shared, &*store)).expect("a thread for the committer")
+        };
         Committer {
+            applier: Some(spawn("commit-apply", Shared::run_applier)),
+            finisher: Some(spawn("commit-finish", Shared::run_finisher)),
             shared,
-            thread: Some(thread),
         }
     }
 
@@ -53,11 +54,7 @@ impl Committer {
     /// Waits while the queue is full ([`limits::QUEUE_BATCHES`], [`limits::QUEUE_BYTES`]), except on the committer's
     /// own thread: a callback may submit without a deadlock.
     pub fn submit(&self, batch: Batch, done: Done) {
-        let job = Job {
-            bytes: batch.byte_size(),
-            batch,
-            done,
-        };
+        let job = Job { bytes: batch.byte_size(), batch, done };
         let may_wait = !self.is_own_thread();
         self.shared.push(job, may_wait);
     }
@@ -81,9 +78,7 @@ impl Committer {
     }
 
     fn is_own_thread(&self) -> bool {
-        self.thread
-            .as_ref()
-            .is_some_and(|handle| handle.thread().id() == thread::current().id())
+        self.finisher.as_ref().is_some_and(|handle| handle.thread().id() == thread::current().id())
     }
 }
 
@@ -91,12 +86,14 @@ impl Drop for Committer {
     fn drop(&mut self) {
         self.shared.queue.lock().stopping = true;
         self.shared.queued.notify_one();
-        // The last handle may be dropped by a callback: the thread then drains its queue and ends by itself.
-        if !self.is_own_thread()
-            && let Some(handle) = self.thread.take()
-            && handle.join().is_err()
-        {
-            tracing::error!("the committer's thread panicked");
+        // The last handle may be dropped by a callback: the threads then drain the queue and end by themselves.
+        if self.is_own_thread() {
+            return;
+        }
+        for handle in [self.applier.take(), self.finisher.take()].into_iter().flatten() {
+            if handle.join().is_err() {
+                tracing::error!("a thread of the committer panicked");
+            }
         }
     }
 }
@@ -107,13 +104,28 @@ struct Job {
     done: Done,
 }
 
+/// A group that is applied (or has failed to be), on its way to the disk.
+struct Group {
+    bytes: usize,
+    /// Whether there is anything to flush: barriers and refused batches change nothing.
+    changed: bool,
+    /// Why the whole group failed, if it did.
+    failure: Option<StoreError>,
+    answers: Vec<(Done, Result<(), StoreError>)>,
+}
+
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Signals the committer: there is something to do.
+    /// Signals the applier: there is something to do.
     queued: Condvar,
     /// Signals writers: there is room again.
     room: Condvar,
+    flight: Mutex<Flight>,
+    /// Signals the finisher: there is something to flush.
+    landed: Condvar,
+    /// Signals the applier: there is room for another group.
+    cleared: Condvar,
     failure: Mutex<Failure>,
 }
 
@@ -124,6 +136,16 @@ struct Queue {
     stopping: bool,
 }
 
+/// What is applied and not yet durable.
+#[derive(Default)]
+struct Flight {
+    groups: Vec<Group>,
+    bytes: usize,
+    batches: usize,
+    /// Nothing more will come.
+    ended: bool,
+}
+
 #[derive(Default)]
 struct Failure {
     error: Option<StoreError>,
@@ -132,9 +154,7 @@ struct Failure {
 
 impl Queue {
     fn has_room_for(&self, bytes: usize) -> bool {
-        self.jobs.is_empty()
-            || (self.jobs.len() < limits::QUEUE_BATCHES
-                && self.bytes + bytes <= limits::QUEUE_BYTES)
+        self.jobs.is_empty() || (self.jobs.len() < limits::QUEUE_BATCHES && self.bytes + bytes <= limits::QUEUE_BYTES)
     }
 
     /// Takes the next group off the queue: at least one job, and no further one past either bound.
@@ -145,15 +165,18 @@ impl Queue {
             bytes += job.bytes;
             first || bytes <= limits::GROUP_BYTES
         };
-        let count = self
-            .jobs
-            .iter()
-            .take(limits::GROUP_BATCHES)
-            .take_while(fits)
-            .count();
+        let count = self.jobs.iter().take(limits::GROUP_BATCHES).take_while(fits).count();
         let group: Vec<Job> = self.jobs.drain(..count).collect();
         self.bytes -= group.iter().map(|job| job.bytes).sum::<usize>();
         group
+    }
+}
+
+impl Flight {
+    fn has_room_for(&self, group: &Group) -> bool {
+        self.groups.is_empty()
+            || (self.batches + group.answers.len() <= limits::GROUP_BATCHES
+                && self.bytes + group.bytes <= limits::GROUP_BYTES)
     }
 }
 
@@ -184,12 +207,86 @@ impl Shared {
         Some(group)
     }
 
-    fn run(&self, store: &dyn Store) {
-        while let Some(group) = self.next_group() {
-            let (batches, callbacks): (Vec<Batch>, Vec<Done>) =
-                group.into_iter().map(|job| (job.batch, job.done)).unzip();
-            let results = self.commit(store, batches);
-            for (done, result) in callbacks.into_iter().zip(results) {
+    fn run_applier(&self, store: &dyn Store) {
+        while let Some(jobs) = self.next_group() {
+            let group = self.apply(store, jobs);
+            let mut flight = self.flight.lock();
+            while !flight.has_room_for(&group) {
+                self.cleared.wait(&mut flight);
+            }
+            flight.bytes += group.bytes;
+            flight.batches += group.answers.len();
+            flight.groups.push(group);
+            drop(flight);
+            self.landed.notify_one();
+        }
+        self.flight.lock().ended = true;
+        self.landed.notify_one();
+    }
+
+    fn run_finisher(&self, store: &dyn Store) {
+        loop {
+            let ready = {
+                let mut flight = self.flight.lock();
+                while flight.groups.is_empty() {
+                    if flight.ended {
+                        return;
+                    }
+                    self.landed.wait(&mut flight);
+                }
+                // The end is for the next turn to see.
+                let ended = flight.ended;
+                std::mem::replace(&mut *flight, Flight { ended, ..Flight::default() })
+            };
+            self.cleared.notify_one();
+            self.finish(store, ready.groups);
+        }
+    }
+
+    fn apply(&self, store: &dyn Store, jobs: Vec<Job>) -> Group {
+        let bytes = jobs.iter().map(|job| job.bytes).sum();
+        let (batches, callbacks): (Vec<Batch>, Vec<Done>) = jobs.into_iter().map(|job| (job.batch, job.done)).unzip();
+        let is_barrier: Vec<bool> = batches.iter().map(Batch::is_empty).collect();
+        let changes: Vec<Batch> = batches.into_iter().filter(|batch| !batch.is_empty()).collect();
+        let outcome = match self.failure.lock().error.clone() {
+            Some(error) => Err(stopped(&error)),
+            None if changes.is_empty() => Ok(Vec::new()),
+            None => guarded(|| store.apply(&changes)),
+        };
+        let (results, failure) = match outcome {
+            Ok(results) => {
+                assert_eq!(results.len(), changes.len(), "one result for each batch");
+                let mut results = results.into_iter();
+                let result_of = |barrier| match barrier {
+                    true => Ok(()),
+                    false => results.next().expect("counted above"),
+                };
+                (is_barrier.into_iter().map(result_of).collect(), None)
+            }
+            Err(error) => (vec![Err(error.clone()); callbacks.len()], Some(error)),
+        };
+        Group {
+            bytes,
+            changed: failure.is_none() && !changes.is_empty(),
+            // A refusal of the whole group applied nothing, and the store goes on.
+            failure: failure.filter(|error| !error.is_refusal()),
+            answers: callbacks.into_iter().zip(results).collect::<Vec<(Done, Result<(), StoreError>)>>(),
+        }
+    }
+
+    /// Makes the groups durable with one flush, and answers.
+    fn finish(&self, store: &dyn Store, groups: Vec<Group>) {
+        let mut outcome = if groups.iter().any(|group| group.changed) { guarded(|| store.sync()) } else { Ok(()) };
+        if let Err(error) = &outcome {
+            self.fail(error);
+        }
+        for group in groups {
+            if let Some(error) = &group.failure {
+                self.fail(error);
+                outcome = Err(stopped(error));
+            }
+            for (done, result) in group.answers {
+                let result = result.and(outcome.clone());
                 // A callback is foreign code: its panic must not take every other writer down.
                 if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
                     tracing::error!("a callback of the committer panicked");
@@ -198,48 +295,14 @@ impl Shared {
         }
     }
 
-    /// One result for each batch, barriers included.
-    fn commit(&self, store: &dyn Store, batches: Vec<Batch>) -> CommitResults {
-        let count = batches.len();
-        if let Some(error) = self.failure.lock().error.clone() {
-            return stopped(&error, count);
-        }
-        let is_barrier: Vec<bool> = batches.iter().map(Batch::is_empty).collect();
-        let changes: Vec<Batch> = batches
-            .into_iter()
-            .filter(|batch| !batch.is_empty())
-            .collect();
-        if changes.is_empty() {
-            return vec![Ok(()); count];
-        }
-        let outcome = catch_unwind(AssertUnwindSafe(|| store.commit(&changes)))
-            .unwrap_or_else(|_| Err(StoreError::corrupt("the backend panicked in a commit")));
-        match outcome {
-            Ok(results) => {
-                assert_eq!(results.len(), changes.len(), "one result for each batch");
-                let mut results = results.into_iter();
-                let result_of = |barrier| {
-                    if barrier {
-                        Ok(())
-                    } else {
-                        results.next().expect("counted above")
-                    }
-                };
-                is_barrier.into_iter().map(result_of).collect()
-            }
-            // Nothing was applied and the store goes on.
-            Err(error) if error.is_refusal() => vec![Err(error); count],
-            Err(error) => {
-                self.fail(&error);
-                vec![Err(error); count]
-            }
-        }
-    }
-
+    /// Notes the first failure and tells who asked.
     fn fail(&self, error: &StoreError) {
-        tracing::error!(%error, "a commit failed: the committer stops");
         let callbacks = {
             let mut failure = self.failure.lock();
+            if failure.error.is_some() {
+                return;
+            }
+            tracing::error!(%error, "a commit failed: the committer stops");
             failure.error = Some(error.clone());
             std::mem::take(&mut failure.callbacks)
         };
@@ -251,10 +314,16 @@ impl Shared {
     }
 }
 
-fn stopped(error: &StoreError, count: usize) -> CommitResults {
+/// The error for what comes after a failure.
+fn stopped(error: &StoreError) -> StoreError {
     let cause = match error {
         StoreError::Stopped { cause } => cause.clone(),
         other => other.to_string(),
     };
-    vec![Err(StoreError::Stopped { cause }); count]
+    StoreError::Stopped { cause }
+}
+
+fn guarded<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(StoreError::corrupt("the backend panicked in a commit")))
 }

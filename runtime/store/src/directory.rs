@@ -57,10 +57,7 @@ impl Directory {
                 return Err(StoreError::io("lock", &lock_path, error));
             }
         }
-        Ok(Directory {
-            path: path.to_owned(),
-            _lock: lock,
-        })
+        Ok(Directory { path: path.to_owned(), _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -123,9 +120,7 @@ impl Directory {
     pub(crate) fn sync_blob(&self, name: &OsString) -> Result<(), StoreError> {
         let path = self.path.join(BLOBS).join(name);
         match File::open(&path).and_then(|file| file.sync_all()) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(StoreError::io("fsync", &path, error))
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io("fsync", &path, error)),
             _ => sync_file(&self.path.join(BLOBS)),
         }
     }
@@ -157,16 +152,13 @@ impl Directory {
             Err(error) if error.kind() == ErrorKind::InvalidData => String::new(),
             Err(error) => return Err(StoreError::io("read", &path, error)),
         };
-        let corrupt =
-            || StoreError::corrupt(format!("{} is not as it was written", path.display()));
+        let corrupt = || StoreError::corrupt(format!("{} is not as it was written", path.display()));
         let (body, crc) = text.split_once("checksum ").ok_or_else(corrupt)?;
         if crc.trim_end() != format!("{:08x}", crc32fast::hash(body.as_bytes())) {
             return Err(corrupt());
         }
         let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name));
-        let format: u32 = field("format ")
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(corrupt)?;
+        let format: u32 = field("format ").and_then(|text| text.parse().ok()).ok_or_else(corrupt)?;
         if format > FORMAT {
             return Err(StoreError::Version {
                 place: self.path.display().to_string(),
@@ -224,10 +216,7 @@ impl Acknowledged {
             .open(&path)
             .map_err(|error| StoreError::io("open", &path, error))?;
         let mut acknowledged = Acknowledged { file, path, id };
-        let size = acknowledged
-            .file
-            .metadata()
-            .map_or(0, |metadata| metadata.len());
+        let size = acknowledged.file.metadata().map_or(0, |metadata| metadata.len());
         if size == 0 {
             acknowledged.write(0)?;
             acknowledged.sync()?;
@@ -251,19 +240,14 @@ impl Acknowledged {
     }
 
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.file
-            .sync_data()
-            .map_err(|error| StoreError::io("fdatasync", &self.path, error))
+        self.file.sync_data().map_err(|error| StoreError::io("fdatasync", &self.path, error))
     }
 
     fn read_slot(&self, slot: u64) -> Option<u64> {
         let mut bytes = [0; SLOT_BYTES];
-        self.file
-            .read_exact_at(&mut bytes, slot_offset(slot))
-            .ok()?;
+        self.file.read_exact_at(&mut bytes, slot_offset(slot)).ok()?;
         let (commit, crc) = bytes.split_at(8);
-        (crc == self.checksum(commit).to_le_bytes())
-            .then(|| u64::from_le_bytes(commit.try_into().expect("8 bytes")))
+        (crc == self.checksum(commit).to_le_bytes()).then(|| u64::from_le_bytes(commit.try_into().expect("8 bytes")))
     }
 
     fn checksum(&self, commit: &[u8]) -> u32 {
@@ -280,13 +264,10 @@ fn slot_offset(slot: u64) -> u64 {
 }
 
 fn sync_file(path: &Path) -> Result<(), StoreError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| StoreError::io("fsync", path, error))
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| StoreError::io("fsync", path, error))
 }
 
 fn file_names(dir: &Path) -> Result<Vec<OsString>, StoreError> {
-    let names =
-        fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+    let names = fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
     names.map_err(|error| StoreError::io("list", dir, error))
 }

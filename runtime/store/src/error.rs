@@ -46,50 +46,30 @@ pub enum StoreError {
         "{} lost acknowledged data: its last commit is {found}, but commit {acknowledged} was acknowledged. The file `db` was damaged or is an older copy: restore the last good backup of the whole directory, or, to go on with what is left, remove the file mainspring.acknowledged",
         dir.display()
     )]
-    Lost {
-        dir: PathBuf,
-        found: u64,
-        acknowledged: u64,
-    },
+    Lost { dir: PathBuf, found: u64, acknowledged: u64 },
 
     /// The data was written by a newer version of this software.
     #[error(
         "{place} has format version {found}, and this program reads up to {supported}: start the newer version that wrote it"
     )]
-    Version {
-        place: String,
-        found: u32,
-        supported: u32,
-    },
+    Version { place: String, found: u32, supported: u32 },
 
     /// The batch comes from an owner that no longer (or does not) own the shard. Nothing of it was applied.
     #[error(
         "shard {shard} is fenced: the batch has epoch {epoch} and the shard is at epoch {current}; its writer must stop and acquire the shard again"
     )]
-    Fenced {
-        shard: ShardId,
-        epoch: u64,
-        current: u64,
-    },
+    Fenced { shard: ShardId, epoch: u64, current: u64 },
 
     /// A key, value or batch above its limit. Nothing of the batch was applied.
     #[error("{what} of {bytes} bytes is above the limit of {limit} bytes: split it")]
-    TooLarge {
-        what: &'static str,
-        bytes: usize,
-        limit: usize,
-    },
+    TooLarge { what: &'static str, bytes: usize, limit: usize },
 
     /// Too little free space for a write to be safe. Nothing of the group was applied; it may be tried again.
     #[error(
         "the disk of {} is nearly full: {free_bytes} bytes are free and {needed_bytes} must stay free. Free some space, then try again",
         dir.display()
     )]
-    Full {
-        dir: PathBuf,
-        free_bytes: u64,
-        needed_bytes: u64,
-    },
+    Full { dir: PathBuf, free_bytes: u64, needed_bytes: u64 },
 
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -109,26 +89,16 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> StoreError {
-        StoreError::Io {
-            action,
-            path: path.to_owned(),
-            source: Arc::new(source),
-        }
+        StoreError::Io { action, path: path.to_owned(), source: Arc::new(source) }
     }
 
     /// Corruption that is not at one key.
     pub(crate) fn corrupt(what: impl Into<String>) -> StoreError {
-        StoreError::Corrupt {
-            key: String::new(),
-            what: what.into(),
-        }
+        StoreError::Corrupt { key: String::new(), what: what.into() }
     }
 
     /// Whether only the batch was refused: nothing of it was applied and the store goes on.
     pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            StoreError::Fenced { .. } | StoreError::TooLarge { .. } | StoreError::Full { .. }
-        )
+        matches!(self, StoreError::Fenced { .. } | StoreError::TooLarge { .. } | StoreError::Full { .. })
     }
 }

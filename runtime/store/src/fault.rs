@@ -43,10 +43,7 @@ struct Faults {
 
 impl<S: Store> FaultStore<S> {
     pub fn new(inner: S) -> FaultStore<S> {
-        FaultStore {
-            inner,
-            faults: RwLock::default(),
-        }
+        FaultStore { inner, faults: RwLock::default() }
     }
 
     /// The store beneath, with its records as this wrapper writes them.
@@ -79,10 +76,9 @@ impl<S: Store> FaultStore<S> {
         }
         match Record::decode(key, &record)? {
             Record::Inline(value) => Ok(value.to_vec()),
-            _ => Err(StoreError::Corrupt {
-                key: readable_key(key),
-                what: "the fault store wrote no such record".into(),
-            }),
+            _ => {
+                Err(StoreError::Corrupt { key: readable_key(key), what: "the fault store wrote no such record".into() })
+            }
         }
     }
 }
@@ -91,9 +87,7 @@ impl Faults {
     fn check_running(&self) -> Result<(), StoreError> {
         match &self.stopped {
             None => Ok(()),
-            Some(error) => Err(StoreError::Stopped {
-                cause: error.to_string(),
-            }),
+            Some(error) => Err(StoreError::Stopped { cause: error.to_string() }),
         }
     }
 }
@@ -101,16 +95,10 @@ impl Faults {
 /// The batch as it goes to the store beneath.
 fn with_records(batch: &Batch) -> Batch {
     let ops = batch.ops.iter().map(|op| match op {
-        Op::Put { key, value } => Op::Put {
-            key: key.clone(),
-            value: Record::Inline(value).encode(key),
-        },
+        Op::Put { key, value } => Op::Put { key: key.clone(), value: Record::Inline(value).encode(key) },
         Op::Delete { key } => Op::Delete { key: key.clone() },
     });
-    Batch {
-        ops: ops.collect(),
-        ..*batch
-    }
+    Batch { ops: ops.collect(), ..*batch }
 }
 
 impl<S: Store> Store for FaultStore<S> {
@@ -123,13 +111,7 @@ impl<S: Store> Store for FaultStore<S> {
         record.map(|record| self.read(&faults, key, record)).transpose()
     }
 
-    fn scan(
-        &self,
-        start: &[u8],
-        end: &[u8],
-        reverse: bool,
-        limit: usize,
-    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+    fn scan(&self, start: &[u8], end: &[u8], reverse: bool, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
         let faults = self.faults.read();
         let rows = if faults.unsynced.is_empty() {
             self.inner.scan(start, end, reverse, limit)?
@@ -146,11 +128,7 @@ impl<S: Store> Store for FaultStore<S> {
                     }
                 }
             }
-            if reverse {
-                rows.into_iter().rev().take(limit).collect()
-            } else {
-                rows.into_iter().take(limit).collect()
-            }
+            if reverse { rows.into_iter().rev().take(limit).collect() } else { rows.into_iter().take(limit).collect() }
         };
         rows.into_iter()
             .map(|(key, record)| {

@@ -22,11 +22,7 @@ pub fn readable_key(key: &[u8]) -> String {
     const SHOWN_BYTES: usize = 120;
     let shown = &key[..key.len().min(SHOWN_BYTES)];
     let text = shown.escape_ascii().to_string();
-    if shown.len() < key.len() {
-        format!("{text}… ({} bytes)", key.len())
-    } else {
-        text
-    }
+    if shown.len() < key.len() { format!("{text}… ({} bytes)", key.len()) } else { text }
 }
 
 #[cfg(test)]

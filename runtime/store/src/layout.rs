@@ -44,14 +44,12 @@ pub(crate) fn epoch_key(shard: ShardId) -> Vec<u8> {
 
 pub(crate) fn shard_of_epoch_key(key: &[u8]) -> Result<ShardId, StoreError> {
     let shard = key[EPOCH_PREFIX.len()..].try_into();
-    let shard =
-        shard.map_err(|_| StoreError::corrupt("a shard's epoch has a key of the wrong length"))?;
+    let shard = shard.map_err(|_| StoreError::corrupt("a shard's epoch has a key of the wrong length"))?;
     Ok(ShardId(u16::from_be_bytes(shard)))
 }
 
 pub(crate) fn database_id(value: &[u8]) -> Result<DatabaseId, StoreError> {
-    DatabaseId::from_slice(value)
-        .map_err(|_| StoreError::corrupt("the database's id has the wrong length"))
+    DatabaseId::from_slice(value).map_err(|_| StoreError::corrupt("the database's id has the wrong length"))
 }
 
 pub(crate) fn number(value: &[u8]) -> Result<u64, StoreError> {
@@ -86,9 +84,7 @@ impl State {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        [self.commit, self.records, self.sum]
-            .map(u64::to_le_bytes)
-            .concat()
+        [self.commit, self.records, self.sum].map(u64::to_le_bytes).concat()
     }
 
     pub(crate) fn decode(value: &[u8]) -> Result<State, StoreError> {

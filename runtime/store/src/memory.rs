@@ -30,27 +30,15 @@ impl Store for MemoryStore {
         Ok(self.inner.read().rows.get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        start: &[u8],
-        end: &[u8],
-        reverse: bool,
-        limit: usize,
-    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+    fn scan(&self, start: &[u8], end: &[u8], reverse: bool, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
         // BTreeMap panics on a range that ends before it starts.
         if end <= start {
             return Ok(Vec::new());
         }
         let inner = self.inner.read();
-        let range = inner
-            .rows
-            .range::<[u8], _>((Bound::Included(start), Bound::Excluded(end)));
+        let range = inner.rows.range::<[u8], _>((Bound::Included(start), Bound::Excluded(end)));
         let owned = |(key, value): (&Key, &Vec<u8>)| (key.clone(), value.clone());
-        Ok(if reverse {
-            range.rev().take(limit).map(owned).collect()
-        } else {
-            range.take(limit).map(owned).collect()
-        })
+        Ok(if reverse { range.rev().take(limit).map(owned).collect() } else { range.take(limit).map(owned).collect() })
     }
 
     fn commit(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {

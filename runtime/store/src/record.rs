@@ -40,10 +40,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn of(value: &[u8]) -> Head {
-        Head {
-            value_bytes: value.len() as u64,
-            value_crc: crc32fast::hash(value),
-        }
+        Head { value_bytes: value.len() as u64, value_crc: crc32fast::hash(value) }
     }
 
     /// How many chunk rows there are.
@@ -57,10 +54,7 @@ impl Record<'_> {
         let head;
         let (kind, payload): (u8, &[u8]) = match self {
             Record::Inline(value) => (KIND_INLINE, value),
-            Record::Head(Head {
-                value_bytes,
-                value_crc,
-            }) => {
+            Record::Head(Head { value_bytes, value_crc }) => {
                 head = [&value_bytes.to_le_bytes()[..], &value_crc.to_le_bytes()].concat();
                 (KIND_HEAD, &head)
             }
@@ -78,22 +72,14 @@ impl Record<'_> {
 impl<'a> Record<'a> {
     /// Reads a record back. The checksum is looked at first: a version byte is believed only if it is intact.
     pub(crate) fn decode(key: &[u8], bytes: &'a [u8]) -> Result<Record<'a>, StoreError> {
-        let corrupt = |what: String| StoreError::Corrupt {
-            key: readable_key(key),
-            what,
-        };
+        let corrupt = |what: String| StoreError::Corrupt { key: readable_key(key), what };
         if bytes.len() < PREFIX_BYTES + CRC_BYTES {
-            return Err(corrupt(format!(
-                "the record has only {} bytes",
-                bytes.len()
-            )));
+            return Err(corrupt(format!("the record has only {} bytes", bytes.len())));
         }
         let (covered, _) = bytes.split_at(bytes.len() - CRC_BYTES);
         let (written, computed) = (stored_checksum(bytes), checksum(key, covered));
         if written != computed {
-            return Err(corrupt(format!(
-                "its checksum is {computed:08x} and {written:08x} was written"
-            )));
+            return Err(corrupt(format!("its checksum is {computed:08x} and {written:08x} was written")));
         }
         if covered[0] != VERSION {
             return Err(StoreError::Version {
@@ -113,19 +99,14 @@ impl<'a> Record<'a> {
                     value_crc: u32::from_le_bytes(value_crc.try_into().expect("4 bytes")),
                 }))
             }
-            kind => Err(corrupt(format!(
-                "it has unknown kind {kind} with {} bytes",
-                payload.len()
-            ))),
+            kind => Err(corrupt(format!("it has unknown kind {kind} with {} bytes", payload.len()))),
         }
     }
 }
 
 /// The checksum that a record carries, unchecked; 0 for one that is too short to have any.
 pub(crate) fn stored_checksum(record: &[u8]) -> u32 {
-    record
-        .last_chunk::<CRC_BYTES>()
-        .map_or(0, |crc| u32::from_le_bytes(*crc))
+    record.last_chunk::<CRC_BYTES>().map_or(0, |crc| u32::from_le_bytes(*crc))
 }
 
 fn checksum(key: &[u8], covered: &[u8]) -> u32 {
@@ -141,16 +122,10 @@ mod tests {
 
     #[test]
     fn every_kind_of_record_is_read_as_it_was_written() {
-        for record in [
-            Record::Inline(b""),
-            Record::Inline(b"value"),
-            Record::Head(Head::of(b"value")),
-            Record::Chunk(b"part"),
-        ] {
-            assert_eq!(
-                Record::decode(b"key", &record.encode(b"key")).unwrap(),
-                record
-            );
+        for record in
+            [Record::Inline(b""), Record::Inline(b"value"), Record::Head(Head::of(b"value")), Record::Chunk(b"part")]
+        {
+            assert_eq!(Record::decode(b"key", &record.encode(b"key")).unwrap(), record);
         }
     }
 
@@ -161,10 +136,7 @@ mod tests {
             let mut bytes = written.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             let read = Record::decode(b"key", &bytes);
-            assert!(
-                matches!(&read, Err(StoreError::Corrupt { key, .. }) if key == "key"),
-                "bit {bit}: {read:?}"
-            );
+            assert!(matches!(&read, Err(StoreError::Corrupt { key, .. }) if key == "key"), "bit {bit}: {read:?}");
         }
     }
 
@@ -187,18 +159,12 @@ mod tests {
         let mut bytes = vec![VERSION + 1, KIND_INLINE];
         bytes.extend(checksum(b"key", &[VERSION + 1, KIND_INLINE]).to_le_bytes());
         let read = Record::decode(b"key", &bytes);
-        assert!(
-            matches!(read, Err(StoreError::Version { found: 2, .. })),
-            "{read:?}"
-        );
+        assert!(matches!(read, Err(StoreError::Version { found: 2, .. })), "{read:?}");
     }
 
     /// The format on disk. Never edit the bytes: a change here is a new version.
     #[test]
     fn the_bytes_on_disk_are_these() {
-        assert_eq!(
-            Record::Inline(b"value").encode(b"key"),
-            b"\x01\x00value\x3c\x7d\x44\x12"
-        );
+        assert_eq!(Record::Inline(b"value").encode(b"key"), b"\x01\x00value\x3c\x7d\x44\x12");
     }
 }

@@ -20,6 +20,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -27,8 +28,7 @@ use crate::directory::{Acknowledged, DatabaseId, Directory};
 use crate::layout::{self, State, chunk_key, row_key};
 use crate::record::{Head, Record};
 use crate::{
-    Batch, CommitResults, Key, Op, ShardId, Store, StoreError, VerifyReport, limits, prefix_end,
-    readable_key,
+    Batch, CommitResults, Key, Op, ShardId, Store, StoreError, VerifyReport, limits, prefix_end, readable_key,
 };
 
 /// How to open a [`SledStore`].
@@ -45,11 +45,7 @@ pub struct SledOptions {
 
 impl Default for SledOptions {
     fn default() -> SledOptions {
-        SledOptions {
-            cache_bytes: limits::CACHE_BYTES,
-            verify_on_open: true,
-            free_bytes_min: limits::FREE_BYTES_MIN,
-        }
+        SledOptions { cache_bytes: limits::CACHE_BYTES, verify_on_open: true, free_bytes_min: limits::FREE_BYTES_MIN }
     }
 }
 
@@ -62,6 +58,11 @@ pub struct SledStore {
     /// Held by a reader over all its reads and by a commit while it applies, so that no reader sees half a batch.
     view: RwLock<()>,
     writer: Mutex<Writer>,
+    syncer: Mutex<Syncer>,
+    /// The number of the last commit that was applied. Changed only with `view` locked.
+    applied: AtomicU64,
+    /// Keeps sled's flush and a commit's changes of the tree apart: a flush would wait for a batch half way.
+    log: Mutex<()>,
     /// Why the store has stopped, if it has.
     stopped: OnceLock<String>,
     options: SledOptions,
@@ -69,10 +70,14 @@ pub struct SledStore {
     dir: Directory,
 }
 
-/// What only the one who commits may touch.
+/// What only the one who applies may touch.
 struct Writer {
     epochs: HashMap<ShardId, u64>,
     state: State,
+}
+
+/// What only the one who syncs may touch.
+struct Syncer {
     acknowledged: Acknowledged,
     synced_blobs: HashSet<OsString>,
 }
@@ -87,10 +92,7 @@ pub fn open_sled(dir: &Path, options: SledOptions) -> Result<SledStore, StoreErr
     let dir = Directory::open(dir)?;
     let marker = dir.marker()?;
     if marker.is_some() && !dir.has_database()? {
-        return Err(emptied(
-            &dir,
-            "the marker is there and the file `db` is missing or empty",
-        ));
+        return Err(emptied(&dir, "the marker is there and the file `db` is missing or empty"));
     }
     dir.remove_unfinished_snapshots()?;
     let db = open_database(dir.path(), &options)?;
@@ -105,18 +107,12 @@ pub fn open_sled(dir: &Path, options: SledOptions) -> Result<SledStore, StoreErr
         (Some(marked), Some(id)) if marked == layout::database_id(&id)? => marked,
         (Some(marked), Some(id)) => {
             return Err(StoreError::Mismatched {
-                what: format!(
-                    "the marker names database {marked} and `db` is {}",
-                    layout::database_id(&id)?
-                ),
+                what: format!("the marker names database {marked} and `db` is {}", layout::database_id(&id)?),
                 dir: dir.path().to_owned(),
             });
         }
         (Some(_), None) => {
-            return Err(emptied(
-                &dir,
-                "the marker is there and `db` recovers to nothing",
-            ));
+            return Err(emptied(&dir, "the marker is there and `db` recovers to nothing"));
         }
         (None, id) => create(&db, &data, &dir, id.as_deref())?,
     };
@@ -128,19 +124,13 @@ pub fn open_sled(dir: &Path, options: SledOptions) -> Result<SledStore, StoreErr
     let state = State::decode(&state)?;
     let (acknowledged, last) = Acknowledged::open(&dir, id)?;
     if state.commit < last {
-        return Err(StoreError::Lost {
-            dir: dir.path().to_owned(),
-            found: state.commit,
-            acknowledged: last,
-        });
+        return Err(StoreError::Lost { dir: dir.path().to_owned(), found: state.commit, acknowledged: last });
     }
     let store = SledStore {
-        writer: Mutex::new(Writer {
-            epochs: read_epochs(&db)?,
-            state,
-            acknowledged,
-            synced_blobs: dir.blobs()?.into_iter().collect(),
-        }),
+        writer: Mutex::new(Writer { epochs: read_epochs(&db)?, state }),
+        syncer: Mutex::new(Syncer { acknowledged, synced_blobs: dir.blobs()?.into_iter().collect() }),
+        applied: AtomicU64::new(state.commit),
+        log: Mutex::new(()),
         db: Some(db),
         data,
         view: RwLock::new(()),
@@ -166,18 +156,9 @@ fn open_database(dir: &Path, options: &SledOptions) -> Result<sled::Db, StoreErr
 
 /// Makes a new database durable, and only then its marker. A creation that a crash cut short is finished here: until
 /// the marker is there, nothing was acknowledged.
-fn create(
-    db: &sled::Db,
-    data: &File,
-    dir: &Directory,
-    id: Option<&[u8]>,
-) -> Result<DatabaseId, StoreError> {
-    let state = read_own(db, layout::STATE_KEY)?
-        .map(|state| State::decode(&state))
-        .transpose()?;
-    if state.is_some_and(|state| state.commit > 0)
-        || (id.is_none() && !guarded(b"", || Ok(db.is_empty()))?)
-    {
+fn create(db: &sled::Db, data: &File, dir: &Directory, id: Option<&[u8]>) -> Result<DatabaseId, StoreError> {
+    let state = read_own(db, layout::STATE_KEY)?.map(|state| State::decode(&state)).transpose()?;
+    if state.is_some_and(|state| state.commit > 0) || (id.is_none() && !guarded(b"", || Ok(db.is_empty()))?) {
         return Err(StoreError::Mismatched {
             dir: dir.path().to_owned(),
             what: "`db` holds data and the marker `mainspring.marker` is missing".into(),
@@ -195,8 +176,7 @@ fn create(
     batch.insert(layout::DATABASE_KEY, id_record);
     batch.insert(layout::STATE_KEY, state_record);
     guarded(b"", || db.apply_batch(batch).and_then(|()| db.flush()))?;
-    data.sync_all()
-        .map_err(|error| StoreError::io("fsync", &dir.database_path(), error))?;
+    data.sync_all().map_err(|error| StoreError::io("fsync", &dir.database_path(), error))?;
     Acknowledged::open(dir, id)?;
     dir.sync_all()?;
     dir.write_marker(id)?;
@@ -212,15 +192,13 @@ fn read_own(db: &sled::Db, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
 
 fn read_epochs(db: &sled::Db) -> Result<HashMap<ShardId, u64>, StoreError> {
     let rows = db.range(layout::EPOCH_PREFIX.to_vec()..prefix_end(layout::EPOCH_PREFIX));
-    guarded(layout::EPOCH_PREFIX, || {
-        rows.collect::<sled::Result<Vec<_>>>()
-    })?
-    .iter()
-    .map(|(key, record)| {
-        let shard = layout::shard_of_epoch_key(key)?;
-        Ok((shard, layout::number(&inline(key, record)?)?))
-    })
-    .collect()
+    guarded(layout::EPOCH_PREFIX, || rows.collect::<sled::Result<Vec<_>>>())?
+        .iter()
+        .map(|(key, record)| {
+            let shard = layout::shard_of_epoch_key(key)?;
+            Ok((shard, layout::number(&inline(key, record)?)?))
+        })
+        .collect()
 }
 
 fn inline(key: &[u8], record: &[u8]) -> Result<Vec<u8>, StoreError> {
@@ -244,14 +222,8 @@ impl SledStore {
     pub fn verify(&self) -> Result<VerifyReport, StoreError> {
         self.check_running()?;
         let writer = self.writer.lock();
-        let mut report = VerifyReport {
-            commit: writer.state.commit,
-            ..VerifyReport::default()
-        };
-        let mut found = State {
-            commit: writer.state.commit,
-            ..State::default()
-        };
+        let mut report = VerifyReport { commit: writer.state.commit, ..VerifyReport::default() };
+        let mut found = State { commit: writer.state.commit, ..State::default() };
         let mut chunks_expected = 0;
         let mut records = self.db().iter();
         loop {
@@ -288,12 +260,7 @@ impl SledStore {
     }
 
     /// Checks one record and counts it; the answer is how many chunk rows its value needs.
-    fn verify_record(
-        &self,
-        key: &[u8],
-        record: &[u8],
-        report: &mut VerifyReport,
-    ) -> Result<u64, StoreError> {
+    fn verify_record(&self, key: &[u8], record: &[u8], report: &mut VerifyReport) -> Result<u64, StoreError> {
         let decoded = Record::decode(key, record)?;
         match (key.split_first(), decoded) {
             (Some((&layout::ROW, row)), Record::Inline(value)) => {
@@ -312,25 +279,18 @@ impl SledStore {
                 report.shards += u64::from(key.starts_with(layout::EPOCH_PREFIX));
                 Ok(0)
             }
-            _ => Err(corrupt(
-                key,
-                "a record of this kind does not belong under this key",
-            )),
+            _ => Err(corrupt(key, "a record of this kind does not belong under this key")),
         }
     }
 
     fn db(&self) -> &sled::Db {
-        self.db
-            .as_ref()
-            .expect("it is there until the store is dropped")
+        self.db.as_ref().expect("it is there until the store is dropped")
     }
 
     fn check_running(&self) -> Result<(), StoreError> {
         match self.stopped.get() {
             None => Ok(()),
-            Some(cause) => Err(StoreError::Stopped {
-                cause: cause.clone(),
-            }),
+            Some(cause) => Err(StoreError::Stopped { cause: cause.clone() }),
         }
     }
 
@@ -358,68 +318,104 @@ impl SledStore {
         if Head::of(&value) == head {
             Ok(value)
         } else {
-            Err(corrupt(
-                &row_key(key),
-                "the chunks of the value do not belong together",
-            ))
+            Err(corrupt(&row_key(key), "the chunks of the value do not belong together"))
         }
     }
 
-    /// Applies the changes with the state that they lead to, and returns when they are durable. The caller holds the
-    /// writer's lock. Any error but [`StoreError::Full`] stops the store.
-    fn write(&self, writer: &mut Writer, changes: Changes<'_>) -> Result<(), StoreError> {
-        self.check_space(changes.bytes)?;
+    /// Applies the changes with the state that they lead to. The caller holds the writer's lock.
+    fn apply_changes(&self, writer: &mut Writer, changes: Changes<'_>) -> Result<(), StoreError> {
         let (state, batch) = changes.finish();
-        self.write_and_sync(writer, state, batch)
-            .inspect_err(|error| {
-                let _ = self.stopped.set(error.to_string());
-            })
+        let _log = self.log.lock();
+        let _applying = self.view.write();
+        guarded(b"", || self.db().apply_batch(batch))?;
+        writer.state = state;
+        self.applied.store(state.commit, Ordering::SeqCst);
+        Ok(())
     }
 
-    fn write_and_sync(
-        &self,
-        writer: &mut Writer,
-        state: State,
-        batch: sled::Batch,
-    ) -> Result<(), StoreError> {
-        {
-            let _applying = self.view.write();
-            guarded(b"", || self.db().apply_batch(batch))?;
+    /// Writes out what is applied, makes it durable, and notes that it is.
+    fn sync_applied(&self) -> Result<(), StoreError> {
+        let mut syncer = self.syncer.lock();
+        let commit = {
+            let _log = self.log.lock();
+            guarded(b"", || self.db().flush())?;
+            self.applied.load(Ordering::SeqCst)
+        };
+        self.sync_blobs(&mut syncer)?;
+        self.data.sync_data().map_err(|error| StoreError::io("fdatasync", &self.dir.database_path(), error))?;
+        syncer.acknowledged.write(commit)
+    }
+
+    /// Passes a write's result on, and stops the store if it failed for good.
+    fn stop_on_failure<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        result.inspect_err(|error| {
+            if !error.is_refusal() {
+                let _ = self.stopped.set(error.to_string());
+            }
+        })
+    }
+
+    fn apply_batches(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {
+        let mut writer = self.writer.lock();
+        let results: CommitResults = batches
+            .iter()
+            .map(|batch| {
+                batch.check_fence(writer.epochs.get(&batch.shard).copied())?;
+                batch.check_limits()
+            })
+            .collect();
+        // The last change of a key is all that has to be written: a run's state row is in each of its batches.
+        let mut last: BTreeMap<&[u8], Option<&[u8]>> = BTreeMap::new();
+        let accepted = batches.iter().zip(&results).filter(|(_, result)| result.is_ok());
+        for op in accepted.flat_map(|(batch, _)| &batch.ops) {
+            let value = match op {
+                Op::Put { value, .. } => Some(&value[..]),
+                Op::Delete { .. } => None,
+            };
+            last.insert(op.key(), value);
         }
-        guarded(b"", || self.db().flush())?;
-        self.sync_blobs(writer)?;
-        self.data
-            .sync_data()
-            .map_err(|error| StoreError::io("fdatasync", &self.dir.database_path(), error))?;
-        writer.state = state;
-        writer.acknowledged.write(state.commit)
+        if !last.is_empty() {
+            let mut changes = Changes::new(self.db(), writer.state);
+            for (key, value) in last {
+                changes.change_row(key, value)?;
+            }
+            self.check_space(changes.bytes)?;
+            self.apply_changes(&mut writer, changes)?;
+        }
+        Ok(results)
+    }
+
+    fn raise_epoch(&self, shard: ShardId) -> Result<u64, StoreError> {
+        let mut writer = self.writer.lock();
+        let epoch = writer.epochs.get(&shard).copied().unwrap_or(0) + 1;
+        let mut changes = Changes::new(self.db(), writer.state);
+        let (key, value) = (layout::epoch_key(shard), epoch.to_le_bytes());
+        changes.put(&key, Record::Inline(&value))?;
+        self.check_space(changes.bytes)?;
+        self.apply_changes(&mut writer, changes)?;
+        writer.epochs.insert(shard, epoch);
+        Ok(epoch)
     }
 
     /// Syncs what sled put into files of its own, which the limits should prevent.
-    fn sync_blobs(&self, writer: &mut Writer) -> Result<(), StoreError> {
+    fn sync_blobs(&self, syncer: &mut Syncer) -> Result<(), StoreError> {
         let present: HashSet<OsString> = self.dir.blobs()?.into_iter().collect();
-        for name in present.difference(&writer.synced_blobs) {
+        for name in present.difference(&syncer.synced_blobs) {
             tracing::warn!(?name, "sled wrote a tree node to a file of its own");
             self.dir.sync_blob(name)?;
         }
-        writer.synced_blobs = present;
+        syncer.synced_blobs = present;
         Ok(())
     }
 
     fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
         let free_bytes = self.dir.free_bytes()?;
-        let needed_bytes = self
-            .options
-            .free_bytes_min
-            .saturating_add(bytes.saturating_mul(limits::WRITE_AMPLIFICATION));
+        let needed_bytes =
+            self.options.free_bytes_min.saturating_add(bytes.saturating_mul(limits::WRITE_AMPLIFICATION));
         if free_bytes >= needed_bytes {
             return Ok(());
         }
-        Err(StoreError::Full {
-            dir: self.dir.path().to_owned(),
-            free_bytes,
-            needed_bytes,
-        })
+        Err(StoreError::Full { dir: self.dir.path().to_owned(), free_bytes, needed_bytes })
     }
 }
 
@@ -434,13 +430,7 @@ impl Store for SledStore {
         }
     }
 
-    fn scan(
-        &self,
-        start: &[u8],
-        end: &[u8],
-        reverse: bool,
-        limit: usize,
-    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+    fn scan(&self, start: &[u8], end: &[u8], reverse: bool, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
         self.check_running()?;
         if end <= start {
             return Ok(Vec::new());
@@ -450,11 +440,7 @@ impl Store for SledStore {
         let mut rows = Vec::new();
         while rows.len() < limit {
             let next = guarded(start, || {
-                let next = if reverse {
-                    range.next_back()
-                } else {
-                    range.next()
-                };
+                let next = if reverse { range.next_back() } else { range.next() };
                 next.transpose()
             })?;
             let Some((row, record)) = next else { break };
@@ -466,47 +452,25 @@ impl Store for SledStore {
     }
 
     fn commit(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {
-        self.check_running()?;
-        let mut writer = self.writer.lock();
-        let results: CommitResults = batches
-            .iter()
-            .map(|batch| {
-                batch.check_fence(writer.epochs.get(&batch.shard).copied())?;
-                batch.check_limits()
-            })
-            .collect();
-        // The last change of a key is all that has to be written: a shard's state row is in each of its batches.
-        let mut last: BTreeMap<&[u8], Option<&[u8]>> = BTreeMap::new();
-        let accepted = batches
-            .iter()
-            .zip(&results)
-            .filter(|(_, result)| result.is_ok());
-        for op in accepted.flat_map(|(batch, _)| &batch.ops) {
-            let value = match op {
-                Op::Put { value, .. } => Some(&value[..]),
-                Op::Delete { .. } => None,
-            };
-            last.insert(op.key(), value);
-        }
-        if !last.is_empty() {
-            let mut changes = Changes::new(self.db(), writer.state);
-            for (key, value) in last {
-                changes.change_row(key, value)?;
-            }
-            self.write(&mut writer, changes)?;
-        }
+        let results = self.apply(batches)?;
+        self.sync()?;
         Ok(results)
+    }
+
+    fn apply(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {
+        self.check_running()?;
+        self.stop_on_failure(self.apply_batches(batches))
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.check_running()?;
+        self.stop_on_failure(self.sync_applied())
     }
 
     fn acquire_shard(&self, shard: ShardId) -> Result<u64, StoreError> {
         self.check_running()?;
-        let mut writer = self.writer.lock();
-        let epoch = writer.epochs.get(&shard).copied().unwrap_or(0) + 1;
-        let mut changes = Changes::new(self.db(), writer.state);
-        let (key, value) = (layout::epoch_key(shard), epoch.to_le_bytes());
-        changes.put(&key, Record::Inline(&value))?;
-        self.write(&mut writer, changes)?;
-        writer.epochs.insert(shard, epoch);
+        let epoch = self.stop_on_failure(self.raise_epoch(shard))?;
+        self.sync()?;
         Ok(epoch)
     }
 }
@@ -523,7 +487,7 @@ impl Drop for SledStore {
             drop(self.db.take());
             Ok(())
         });
-        let synced = closed.and_then(|()| self.writer.lock().acknowledged.sync());
+        let synced = closed.and_then(|()| self.syncer.lock().acknowledged.sync());
         if let Err(error) = synced {
             tracing::error!(%error, "closing the store failed; acknowledged data is safe");
         }
@@ -540,12 +504,7 @@ struct Changes<'a> {
 
 impl<'a> Changes<'a> {
     fn new(db: &'a sled::Db, state: State) -> Changes<'a> {
-        Changes {
-            db,
-            state,
-            batch: sled::Batch::default(),
-            bytes: 0,
-        }
+        Changes { db, state, batch: sled::Batch::default(), bytes: 0 }
     }
 
     /// Writes (or with `None` removes) a row with all of its chunks.
@@ -553,9 +512,7 @@ impl<'a> Changes<'a> {
         let row = row_key(key);
         let (old, new_chunks) = match value {
             None => (self.delete(&row)?, 0),
-            Some(value) if value.len() <= limits::CHUNK_BYTES => {
-                (self.put(&row, Record::Inline(value))?, 0)
-            }
+            Some(value) if value.len() <= limits::CHUNK_BYTES => (self.put(&row, Record::Inline(value))?, 0),
             Some(value) => {
                 let parts = value.chunks(limits::CHUNK_BYTES);
                 let count = parts.len() as u64;
@@ -565,11 +522,7 @@ impl<'a> Changes<'a> {
                 (self.put(&row, Record::Head(Head::of(value)))?, count)
             }
         };
-        let old_chunks = match old
-            .as_deref()
-            .map(|old| Record::decode(&row, old))
-            .transpose()?
-        {
+        let old_chunks = match old.as_deref().map(|old| Record::decode(&row, old)).transpose()? {
             Some(Record::Head(head)) => head.chunks(),
             _ => 0,
         };
@@ -617,9 +570,7 @@ impl<'a> Changes<'a> {
 fn guarded<T>(key: &[u8], call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(sled::Error::Io(error))) => {
-            Err(StoreError::io("read or write", Path::new("db"), error))
-        }
+        Ok(Err(sled::Error::Io(error))) => Err(StoreError::io("read or write", Path::new("db"), error)),
         Ok(Err(error)) => Err(corrupt(key, &format!("the database says: {error}"))),
         Err(panic) => {
             let message = panic
@@ -633,15 +584,9 @@ fn guarded<T>(key: &[u8], call: impl FnOnce() -> sled::Result<T>) -> Result<T, S
 }
 
 fn corrupt(key: &[u8], what: &str) -> StoreError {
-    StoreError::Corrupt {
-        key: readable_key(key),
-        what: what.to_owned(),
-    }
+    StoreError::Corrupt { key: readable_key(key), what: what.to_owned() }
 }
 
 fn emptied(dir: &Directory, what: &str) -> StoreError {
-    StoreError::Emptied {
-        dir: dir.path().to_owned(),
-        what: what.to_owned(),
-    }
+    StoreError::Emptied { dir: dir.path().to_owned(), what: what.to_owned() }
 }

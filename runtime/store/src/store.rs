@@ -54,11 +54,7 @@ pub struct Batch {
 
 impl Batch {
     pub fn new(shard: ShardId, epoch: u64) -> Batch {
-        Batch {
-            shard,
-            epoch,
-            ops: Vec::new(),
-        }
+        Batch { shard, epoch, ops: Vec::new() }
     }
 
     pub fn put(&mut self, key: impl Into<Key>, value: impl Into<Vec<u8>>) {
@@ -86,21 +82,13 @@ impl Batch {
         if self.epoch == current {
             return Ok(());
         }
-        Err(StoreError::Fenced {
-            shard: self.shard,
-            epoch: self.epoch,
-            current,
-        })
+        Err(StoreError::Fenced { shard: self.shard, epoch: self.epoch, current })
     }
 
     /// Refuses what is above a limit, before anything is applied.
     pub(crate) fn check_limits(&self) -> Result<(), StoreError> {
         let check = |what, bytes, limit| {
-            if bytes > limit {
-                Err(StoreError::TooLarge { what, bytes, limit })
-            } else {
-                Ok(())
-            }
+            if bytes > limit { Err(StoreError::TooLarge { what, bytes, limit }) } else { Ok(()) }
         };
         for op in &self.ops {
             check("a key", op.key().len(), limits::KEY_BYTES_MAX)?;
@@ -125,13 +113,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// The rows with `start <= key < end`, in order (from the end if `reverse`), at most `limit` of them.
     /// An `end` at or before `start` is an empty range.
-    fn scan(
-        &self,
-        start: &[u8],
-        end: &[u8],
-        reverse: bool,
-        limit: usize,
-    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError>;
+    fn scan(&self, start: &[u8], end: &[u8], reverse: bool, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, StoreError>;
 
     /// Applies the batches in order, all or none of each, and returns when they are durable.
     ///
@@ -143,6 +125,20 @@ pub trait Store: Send + Sync + 'static {
     /// after a restart). Unless it is [`StoreError::Full`], the store has then stopped: every later call fails with
     /// [`StoreError::Stopped`], because after a failed flush the page cache no longer tells the truth.
     fn commit(&self, batches: &[Batch]) -> Result<CommitResults, StoreError>;
+
+    /// The first half of a commit: applies the batches and returns before they are durable. Its results hold only once
+    /// a later [`Self::sync`] has returned. The [`Committer`](crate::Committer) uses the halves to prepare a group
+    /// while the one before it is on its way to the disk.
+    ///
+    /// A backend that cannot tell the halves apart commits here.
+    fn apply(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {
+        self.commit(batches)
+    }
+
+    /// The second half of a commit: returns when everything that was applied before the call is durable.
+    fn sync(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Takes the shard over: raises its epoch and returns it, durable. It fences every earlier writer of the shard.
     fn acquire_shard(&self, shard: ShardId) -> Result<u64, StoreError>;

@@ -24,18 +24,11 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// The first fault as an error, or the report itself.
     pub fn into_result(mut self) -> Result<VerifyReport, StoreError> {
-        if self.faults.is_empty() {
-            Ok(self)
-        } else {
-            Err(self.faults.swap_remove(0))
-        }
+        if self.faults.is_empty() { Ok(self) } else { Err(self.faults.swap_remove(0)) }
     }
 
     pub(crate) fn count_row(&mut self, key: &[u8], value_bytes: usize) {
-        *self
-            .rows
-            .entry(key.first().copied().unwrap_or(0))
-            .or_default() += 1;
+        *self.rows.entry(key.first().copied().unwrap_or(0)).or_default() += 1;
         self.bytes += (key.len() + value_bytes) as u64;
     }
 

@@ -24,11 +24,7 @@ fn callbacks_run_in_submission_order_and_find_their_batch_committed() {
     for n in 0..5_000usize {
         let (order, store) = (Arc::clone(&order), Arc::clone(&store));
         // Every tenth is a barrier.
-        let batch = if n % 10 == 0 {
-            Batch::new(SHARD, 0)
-        } else {
-            puts([(format!("{n:05}"), "x")])
-        };
+        let batch = if n % 10 == 0 { Batch::new(SHARD, 0) } else { puts([(format!("{n:05}"), "x")]) };
         committer.submit(
             batch,
             Box::new(move |result| {
@@ -71,11 +67,7 @@ impl Store for Held {
 }
 
 fn held() -> (Arc<Held>, Committer) {
-    let store = Arc::new(Held {
-        inner: MemoryStore::new(),
-        gate: Barrier::new(2),
-        groups: Mutex::default(),
-    });
+    let store = Arc::new(Held { inner: MemoryStore::new(), gate: Barrier::new(2), groups: Mutex::default() });
     let committer = Committer::start(Arc::clone(&store) as Arc<dyn Store>);
     (store, committer)
 }

@@ -154,15 +154,10 @@ fn an_old_epoch_is_fenced_and_its_group_is_not(store: &dyn Store) {
     let new = store.acquire_shard(lost).unwrap();
     assert!(new > old);
     let batch = |shard, epoch, key: &str| Batch {
-        ops: vec![Op::Put {
-            key: key.into(),
-            value: b"x".to_vec(),
-        }],
+        ops: vec![Op::Put { key: key.into(), value: b"x".to_vec() }],
         ..Batch::new(shard, epoch)
     };
-    let results = store
-        .commit(&[batch(kept, kept_epoch, "a"), batch(lost, old, "b"), batch(lost, new, "c")])
-        .unwrap();
+    let results = store.commit(&[batch(kept, kept_epoch, "a"), batch(lost, old, "b"), batch(lost, new, "c")]).unwrap();
     assert!(
         matches!(
             &results[..],
@@ -189,10 +184,7 @@ fn what_is_too_large_is_refused_whole(store: &dyn Store) {
     let large_value = puts([("a", vec![0; limits::VALUE_BYTES_MAX + 1])]);
     let results = store.commit(&[long_key, longest_key, large_value]).unwrap();
     assert!(
-        matches!(
-            &results[..],
-            [Err(StoreError::TooLarge { .. }), Ok(()), Err(StoreError::TooLarge { .. })]
-        ),
+        matches!(&results[..], [Err(StoreError::TooLarge { .. }), Ok(()), Err(StoreError::TooLarge { .. })]),
         "{results:?}"
     );
     assert_eq!(rows(store).unwrap(), [(vec![0xff; limits::KEY_BYTES_MAX], b"x".to_vec())]);
@@ -200,12 +192,7 @@ fn what_is_too_large_is_refused_whole(store: &dyn Store) {
 
 fn a_group_is_applied_in_order(store: &dyn Store) {
     let results = store
-        .commit(&[
-            puts([("a", "1"), ("b", "1")]),
-            puts([("a", "2")]),
-            deletes(["b"]),
-            Batch::new(support::SHARD, 0),
-        ])
+        .commit(&[puts([("a", "1"), ("b", "1")]), puts([("a", "2")]), deletes(["b"]), Batch::new(support::SHARD, 0)])
         .unwrap();
     assert!(matches!(&results[..], [Ok(()), Ok(()), Ok(()), Ok(())]), "{results:?}");
     assert_eq!(rows(store).unwrap(), [(b"a".to_vec(), b"2".to_vec())]);

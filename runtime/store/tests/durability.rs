@@ -6,9 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use mainspring_store::{
-    Batch, Fault, FaultStore, ShardId, SledOptions, Store, StoreError, limits, open_sled,
-};
+use mainspring_store::{Batch, Fault, FaultStore, ShardId, SledOptions, Store, StoreError, limits, open_sled};
 use support::{commit, copy_dir, deletes, new_dir, noise, open, options, puts, rows};
 
 /// Commits `count` steps of several rows, each of which carries the step's number.
@@ -47,10 +45,7 @@ fn data_and_epochs_survive_a_restart() {
     }
     let store = open(dir.path()).unwrap();
     assert_eq!(whole_steps(&store), 300);
-    let old = Batch {
-        ops: puts([("a", "1")]).ops,
-        ..Batch::new(shard, 0)
-    };
+    let old = Batch { ops: puts([("a", "1")]).ops, ..Batch::new(shard, 0) };
     assert!(matches!(store.commit(&[old]).unwrap()[..], [Err(StoreError::Fenced { current: 1, .. })]));
     assert_eq!(store.acquire_shard(shard).unwrap(), 2);
 }
@@ -211,10 +206,7 @@ fn an_older_copy_of_the_database_is_refused_until_the_loss_is_accepted() {
 fn a_nearly_full_disk_refuses_commits_and_the_store_goes_on() {
     let dir = new_dir();
     fill(&open(dir.path()).unwrap(), 5);
-    let full = SledOptions {
-        free_bytes_min: u64::MAX,
-        ..options()
-    };
+    let full = SledOptions { free_bytes_min: u64::MAX, ..options() };
     let store = open_sled(dir.path(), full).unwrap();
     for _ in 0..2 {
         let error = store.commit(&[puts([("a", "1")])]).err().unwrap();
@@ -325,10 +317,7 @@ fn flipped_bytes_are_found_or_harmless() {
 fn damage_behind_an_open_store_is_never_read_as_data() {
     let dir = new_dir();
     fill(&open(dir.path()).unwrap(), 3_000);
-    let unverified = SledOptions {
-        verify_on_open: false,
-        ..options()
-    };
+    let unverified = SledOptions { verify_on_open: false, ..options() };
     let store = open_sled(dir.path(), unverified).unwrap();
     let db = dir.path().join("db");
     for offset in (4_096..fs::metadata(&db).unwrap().len()).step_by(1_024) {
@@ -401,10 +390,7 @@ fn verify_counts_rows_by_the_first_byte_of_their_key() {
     let dir = new_dir();
     let store = open(dir.path()).unwrap();
     store.acquire_shard(ShardId(1)).unwrap();
-    commit(&store, Batch {
-        epoch: 1,
-        ..puts([("h1", "x"), ("h2", "xy"), ("t1", ""), ("", "")])
-    });
+    commit(&store, Batch { epoch: 1, ..puts([("h1", "x"), ("h2", "xy"), ("t1", ""), ("", "")]) });
     let report = store.verify().unwrap().into_result().unwrap();
     let counts: Vec<_> = report.rows.into_iter().collect();
     assert_eq!(counts, [(0, 1), (b'h', 2), (b't', 1)]);

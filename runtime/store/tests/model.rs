@@ -14,7 +14,12 @@ type Model = BTreeMap<Key, Vec<u8>>;
 enum Step {
     /// Key, and the seed and size of the value; no value deletes.
     Commit(Vec<(Key, Option<(u64, usize)>)>),
-    Scan { start: Key, end: Key, reverse: bool, limit: usize },
+    Scan {
+        start: Key,
+        end: Key,
+        reverse: bool,
+        limit: usize,
+    },
     Reopen,
     Crash,
 }

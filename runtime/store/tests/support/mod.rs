@@ -17,33 +17,21 @@ pub struct Fixture {
 }
 
 pub fn memory() -> Fixture {
-    Fixture {
-        store: Box::new(MemoryStore::new()),
-        _dir: None,
-    }
+    Fixture { store: Box::new(MemoryStore::new()), _dir: None }
 }
 
 pub fn sled() -> Fixture {
     let dir = new_dir();
-    Fixture {
-        store: Box::new(open(dir.path()).expect("a new store")),
-        _dir: Some(dir),
-    }
+    Fixture { store: Box::new(open(dir.path()).expect("a new store")), _dir: Some(dir) }
 }
 
 pub fn faulty_memory() -> Fixture {
-    Fixture {
-        store: Box::new(FaultStore::new(MemoryStore::new())),
-        _dir: None,
-    }
+    Fixture { store: Box::new(FaultStore::new(MemoryStore::new())), _dir: None }
 }
 
 pub fn faulty_sled() -> Fixture {
     let dir = new_dir();
-    Fixture {
-        store: Box::new(FaultStore::new(open(dir.path()).expect("a new store"))),
-        _dir: Some(dir),
-    }
+    Fixture { store: Box::new(FaultStore::new(open(dir.path()).expect("a new store"))), _dir: Some(dir) }
 }
 
 pub fn new_dir() -> TempDir {
@@ -56,11 +44,7 @@ pub fn open(dir: &Path) -> Result<SledStore, StoreError> {
 }
 
 pub fn options() -> SledOptions {
-    SledOptions {
-        cache_bytes: 1024 * 1024,
-        free_bytes_min: 0,
-        ..SledOptions::default()
-    }
+    SledOptions { cache_bytes: 1024 * 1024, free_bytes_min: 0, ..SledOptions::default() }
 }
 
 pub const SHARD: ShardId = ShardId(1);
