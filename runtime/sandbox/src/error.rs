@@ -196,7 +196,8 @@ impl TaskFailure {
 
     pub(crate) fn nondeterminism(event_id: i64, expected: impl Into<String>, actual: impl Into<String>) -> TaskFailure {
         let (expected, actual) = (expected.into(), actual.into());
-        let message = format!("the module does not repeat event {event_id}: the journal has {expected}; the module {actual}");
+        let message =
+            format!("the module does not repeat event {event_id}: the journal has {expected}; the module {actual}");
         TaskFailure::new(TaskFailureKind::Nondeterminism { event_id, expected, actual }, message)
     }
 

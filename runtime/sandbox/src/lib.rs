@@ -1,55 +1,204 @@
-//! Runs workflows that are WebAssembly components.
+//! Runs workflows that are WebAssembly components, so that what they do depends on their journal alone.
 //!
-//! A [`Sandbox`] accepts modules ([`Sandbox::load`]), runs one workflow task of a run at a time
-//! ([`Sandbox::activate`]) and replays whole histories ([`Sandbox::replay`]).
+//! A [`Sandbox`] accepts modules ([`Sandbox::load`]), runs one workflow task of a run at a time ([`Sandbox::activate`])
+//! and replays whole histories ([`Sandbox::replay`]). The world that a module is made for is in `wit/`.
+//!
+//! It **never** touches the journal: events come in as Temporal's `HistoryEvent`s, commands go out as Temporal's
+//! `Command`s, and whoever calls decides what becomes of them. It never waits, for a timer or anything else; it reads no
+//! clock but to stop a guest that takes too long; it lets no guest reach the machine. No type of wasmtime is in its API,
+//! and no other crate knows wasmtime.
+//!
+//! A guest can ask for too much, trap, or behave differently from its journal: each is a [`TaskFailure`] of that one
+//! task, and nothing else notices. Nothing here panics because of what a guest, a module or a history holds.
+//!
+//! Start reading at `driver.rs`: it walks a journal and runs the guest where the journal says that it ran. Around it, in
+//! the order in which a task meets them: `cache.rs` (instances between activations), `module/` (accepting, compiling and
+//! keeping modules), `instance.rs` (one guest, and why it crashed), `host/` (what a guest can call, one file for each
+//! interface), `operations.rs` (what a run has started), `delivery.rs` (what an event is to the guest), `matching.rs`
+//! (commands against the journal), `convert/` (WIT types and Temporal's messages). `config.rs` configures wasmtime, in
+//! one place for every use, and names every bound.
+//!
+//! The thread that calls [`Sandbox::activate`], [`Sandbox::replay`] or [`Sandbox::load`] lends its stack to the guest:
+//! it needs [`SandboxConfig::stack_bytes`] and 256 KiB more. The default stacks of Rust's and tokio's threads have that.
 
+mod bindings;
+mod cache;
 mod config;
+mod convert;
+mod delivery;
 mod digest;
+mod driver;
+mod epoch;
 mod error;
+mod host;
+mod instance;
+mod limiter;
+mod matching;
+mod module;
+mod operations;
+mod random;
+mod replay;
 mod task;
 
-pub use config::{GuestLimits, SandboxConfig};
-pub use digest::{Digest, DigestParseError};
-pub use error::{GuestLimit, ModuleError, SandboxError, TaskFailure, TaskFailureKind};
+use std::sync::Arc;
+
 use mainspring_api::history::HistoryEvent;
-pub use task::{
-    Activated, History, ModuleBytes, ModuleDescription, ModuleSource, ReplayReport, RunKey, SandboxStats, WorkflowTask,
+use wasmtime::Engine;
+
+use self::{
+    cache::InstanceCache,
+    driver::{Run, Workshop},
+    epoch::EpochClock,
+    module::Modules,
+};
+pub use self::{
+    config::{GuestLimits, SandboxConfig},
+    digest::{Digest, DigestParseError},
+    error::{GuestLimit, ModuleError, SandboxError, TaskFailure, TaskFailureKind},
+    task::{
+        Activated, History, ModuleBytes, ModuleDescription, ModuleSource, ReplayReport, RunKey, SandboxStats,
+        WorkflowTask,
+    },
 };
 
 /// The sandbox. Cheap to clone; all clones share modules and instances.
 #[derive(Clone)]
-pub struct Sandbox {}
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    workshop: Workshop,
+    modules: Modules,
+    cache: InstanceCache,
+    _clock: EpochClock,
+}
 
 impl Sandbox {
+    /// Starts the sandbox and its clock thread.
     pub fn new(config: SandboxConfig) -> Result<Sandbox, SandboxError> {
-        let _ = config::engine_config(&config);
-        Ok(Sandbox {})
+        let engine =
+            Engine::new(&config::engine_config(&config)).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
+        let limits = Arc::new(config.limits.clone());
+        let inner = Inner {
+            modules: Modules::new(engine.clone(), config.clone(), limits.clone())?,
+            cache: InstanceCache::new(config.instance_cache_bytes, config.instance_cache_count),
+            _clock: EpochClock::start(&engine)?,
+            workshop: Workshop { engine, config, limits },
+        };
+        Ok(Sandbox { inner: Arc::new(inner) })
     }
 
-    /// Validates, compiles (bounded in size and time), instantiates once to call `describe`. Slow: call it off the request path.
-    pub fn load(&self, _bytes: &[u8]) -> Result<ModuleDescription, ModuleError> {
-        Err(ModuleError::Host("not built yet".into()))
+    /// Accepts or refuses a module: validates it, compiles it (bounded in size and time), and calls `describe` on an
+    /// instance that is thrown away.
+    ///
+    /// Slow, from milliseconds to [`SandboxConfig::compile_time`]: call it off the request path. Nothing is kept of a
+    /// module that is refused. Loading the same bytes again is cheap.
+    pub fn load(&self, bytes: &[u8]) -> Result<ModuleDescription, ModuleError> {
+        self.inner.modules.load(bytes).map(|(_, description)| description)
     }
 
     /// Runs one workflow task of a run whose last event is the WorkflowTaskStarted.
-    pub fn activate(&self, _task: &WorkflowTask<'_>) -> Result<Activated, TaskFailure> {
-        Err(TaskFailure::new(TaskFailureKind::Host, "not built yet"))
+    ///
+    /// Uses the run's cached instance where the history goes on from there; otherwise replays the run from its first
+    /// event. A task that fails leaves no instance behind. Different runs may be activated on several threads at once;
+    /// the same run too, but then all but one of them replay.
+    pub fn activate(&self, task: &WorkflowTask<'_>) -> Result<Activated, TaskFailure> {
+        let unreadable = |problem: String| TaskFailure::history(0, problem);
+        if let Some(mut run) = self.inner.cache.take(task.run)
+            && run.module_digest() == task.module
+            && run.position() < task.started_event_id
+        {
+            let events = task.history.events_after(run.position()).map_err(unreadable)?;
+            if run.is_continued_by(&events) {
+                match self.run_task(&mut run, task, &events) {
+                    Ok(walked) => return Ok(self.keep(task, run, walked, true)),
+                    // A cached instance is only a shortcut: the journal has the last word, so it is asked in full.
+                    Err(failure) if is_about_history(&failure) => {
+                        tracing::warn!(
+                            namespace = task.run.namespace,
+                            workflow_id = task.run.workflow_id,
+                            run_id = task.run.run_id,
+                            %failure,
+                            "a cached instance does not fit its history; replaying the run"
+                        );
+                    }
+                    Err(failure) => return Err(failure),
+                }
+            }
+        }
+        let module = self.inner.modules.get(&task.module, task.modules)?;
+        let events = task.history.events_after(0).map_err(unreadable)?;
+        let mut run = Run::new(task.run.clone(), module);
+        let walked = self.run_task(&mut run, task, &events)?;
+        Ok(self.keep(task, run, walked, false))
+    }
+
+    fn run_task(
+        &self,
+        run: &mut Run,
+        task: &WorkflowTask<'_>,
+        events: &[HistoryEvent],
+    ) -> Result<driver::Live, TaskFailure> {
+        let walk = run.walk(&self.inner.workshop, events, Some(task.started_event_id))?;
+        walk.live.ok_or_else(|| TaskFailure::history(run.position(), "it has no workflow task to run"))
+    }
+
+    fn keep(&self, task: &WorkflowTask<'_>, run: Run, live: driver::Live, cached: bool) -> Activated {
+        // One that has finished is only needed again if the journal does not take its last command.
+        if !run.is_finished() {
+            self.inner.cache.put(task.run.clone(), run);
+        }
+        Activated {
+            commands: live.commands,
+            fuel_used: live.fuel_used,
+            replayed_events: u64::try_from(live.replayed_to).unwrap_or(0),
+            cached,
+        }
     }
 
     /// Forgets a run's instance. Always safe.
-    pub fn evict(&self, _run: &RunKey) {}
+    pub fn evict(&self, run: &RunKey) {
+        drop(self.inner.cache.take(run));
+    }
 
-    /// Runs a whole history (offline or for verification) on a module and compares every command; nothing is cached.
+    /// Runs a whole history on a module and compares every command; nothing is cached and nothing is logged.
+    ///
+    /// The module need not be the one that made the history: [`ReplayReport`] says which one did. A task that is under
+    /// way at the end of the history is left alone, because there is nothing to compare.
     pub fn replay(
         &self,
-        _module: &ModuleSource<'_>,
-        _run: &RunKey,
-        _history: &[HistoryEvent],
+        module: &ModuleSource<'_>,
+        run: &RunKey,
+        history: &[HistoryEvent],
     ) -> Result<ReplayReport, TaskFailure> {
-        Err(TaskFailure::new(TaskFailureKind::Host, "not built yet"))
+        let module = match module {
+            ModuleSource::Bytes(bytes) => {
+                let loaded = self.inner.modules.load(bytes);
+                let (module, _) = loaded.map_err(|error| {
+                    TaskFailure::new(TaskFailureKind::ModuleUnusable, format!("the module cannot be loaded: {error}"))
+                })?;
+                module
+            }
+            ModuleSource::Stored { digest, modules } => self.inner.modules.get(digest, *modules)?,
+        };
+        replay::replay(&self.inner.workshop, module, run, history)
     }
 
+    /// What the sandbox holds now.
     pub fn stats(&self) -> SandboxStats {
-        SandboxStats::default()
+        let (cached_instances, cached_instance_bytes, evicted_instances) = self.inner.cache.stats();
+        SandboxStats {
+            cached_instances,
+            cached_instance_bytes,
+            evicted_instances,
+            loaded_modules: self.inner.modules.loaded_count(),
+            compiling: self.inner.modules.compiling_count(),
+        }
     }
+}
+
+/// Whether a failure may come from a wrong idea of what the history holds, rather than from the guest.
+fn is_about_history(failure: &TaskFailure) -> bool {
+    matches!(failure.kind, TaskFailureKind::Nondeterminism { .. } | TaskFailureKind::HistoryUnreadable { .. })
 }

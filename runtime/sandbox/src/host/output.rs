@@ -1,0 +1,172 @@
+//! What a guest writes: log lines, stdout and stderr.
+//!
+//! Bytes are counted in replay as they were live, so that the limit is met at the same place; only then are they
+//! thrown away.
+
+use tracing::Level;
+
+use super::{Fault, RunFacts};
+use crate::{
+    GuestLimits,
+    config::{OUTPUT_LINE_BYTES_MAX, OUTPUT_TAIL_BYTES},
+    error::GuestLimit,
+};
+
+/// The target of all lines of workflows, to filter by.
+const TARGET: &str = "mainspring::workflow_log";
+
+/// Where a guest writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    Stdout,
+    Stderr,
+}
+
+/// The output of one instance.
+#[derive(Debug, Default)]
+pub struct Output {
+    live: bool,
+    bytes: usize,
+    /// Lines that are not finished yet.
+    partial: [Vec<u8>; 2],
+    /// The end of what this activation wrote to stderr: a panic's message, if it panics.
+    tail: Vec<u8>,
+}
+
+impl Output {
+    pub fn begin_activation(&mut self, live: bool) {
+        self.live = live;
+        self.bytes = 0;
+        self.tail.clear();
+    }
+
+    pub fn end_activation(&mut self, run: Option<&RunFacts>) {
+        for (channel, partial) in [Channel::Stdout, Channel::Stderr].into_iter().zip(&mut self.partial) {
+            write_line(run.filter(|_| self.live), channel, partial);
+            *partial = Vec::new();
+        }
+        self.tail = Vec::new();
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    pub fn count(&mut self, bytes: usize, limits: &GuestLimits) -> Result<(), Fault> {
+        // Empty lines take work as well.
+        self.bytes = self.bytes.saturating_add(bytes.max(1));
+        if self.bytes > limits.log_bytes_per_activation {
+            return Err(Fault::limit(
+                GuestLimit::LogBytes,
+                format!(
+                    "the workflow logs more than {} bytes in one activation, stdout and stderr included",
+                    limits.log_bytes_per_activation
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    pub fn write(
+        &mut self,
+        run: Option<&RunFacts>,
+        channel: Channel,
+        bytes: &[u8],
+        limits: &GuestLimits,
+    ) -> Result<(), Fault> {
+        self.count(bytes.len(), limits)?;
+        if channel == Channel::Stderr {
+            self.tail.extend_from_slice(bytes);
+            let excess = self.tail.len().saturating_sub(OUTPUT_TAIL_BYTES);
+            self.tail.drain(..excess);
+        }
+        let live_run = run.filter(|_| self.live);
+        if live_run.is_none() {
+            return Ok(());
+        }
+        let partial = &mut self.partial[channel as usize];
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            partial.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || partial.len() >= OUTPUT_LINE_BYTES_MAX {
+                write_line(live_run, channel, partial);
+                partial.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// What the activation wrote to stderr last, for a failure to quote.
+    pub fn tail(&self) -> String {
+        String::from_utf8_lossy(&self.tail).trim().to_owned()
+    }
+}
+
+fn write_line(run: Option<&RunFacts>, channel: Channel, line: &[u8]) {
+    let Some(run) = run else { return };
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end();
+    if !text.is_empty() {
+        match channel {
+            Channel::Stdout => emit(run, Level::INFO, text, "stream=stdout"),
+            Channel::Stderr => emit(run, Level::WARN, text, "stream=stderr"),
+        }
+    }
+}
+
+/// Hands one line to `tracing`. Its macros want the level at compile time.
+pub fn emit(run: &RunFacts, level: Level, message: &str, fields: &str) {
+    macro_rules! at {
+        ($level:expr) => {
+            tracing::event!(
+                target: TARGET,
+                $level,
+                namespace = run.key.namespace,
+                workflow_id = run.key.workflow_id,
+                run_id = run.key.run_id,
+                workflow_type = run.workflow_type(),
+                fields,
+                "{message}"
+            )
+        };
+    }
+    match level {
+        Level::TRACE => at!(Level::TRACE),
+        Level::DEBUG => at!(Level::DEBUG),
+        Level::INFO => at!(Level::INFO),
+        Level::WARN => at!(Level::WARN),
+        Level::ERROR => at!(Level::ERROR),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(log_bytes_per_activation: usize) -> GuestLimits {
+        GuestLimits { log_bytes_per_activation, ..GuestLimits::default() }
+    }
+
+    #[test]
+    fn the_limit_is_the_same_live_and_in_replay() {
+        for live in [true, false] {
+            let mut output = Output::default();
+            output.begin_activation(live);
+            assert!(output.write(None, Channel::Stdout, b"12345678", &limits(10)).is_ok());
+            assert!(output.count(2, &limits(10)).is_ok());
+            assert!(output.count(0, &limits(10)).is_err());
+            output.begin_activation(live);
+            assert!(output.count(10, &limits(10)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_failure_quotes_the_end_of_stderr_only() {
+        let mut output = Output::default();
+        output.begin_activation(false);
+        output.write(None, Channel::Stdout, b"progress", &limits(100_000)).unwrap();
+        output.write(None, Channel::Stderr, &[b'x'; 2 * OUTPUT_TAIL_BYTES], &limits(100_000)).unwrap();
+        output.write(None, Channel::Stderr, b"panicked at src/lib.rs:1\n", &limits(100_000)).unwrap();
+        assert_eq!(output.tail().len(), OUTPUT_TAIL_BYTES - 1);
+        assert!(output.tail().ends_with("panicked at src/lib.rs:1"));
+    }
+}

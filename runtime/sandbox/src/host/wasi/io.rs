@@ -1,0 +1,159 @@
+//! `wasi:io`: the three standard streams, which are always ready, and no waiting.
+//!
+//! A stream's representation says which one it is, so no table is kept and a guest cannot make the host hold anything.
+
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, DynPollable, StreamError, StreamResult,
+    bindings::sync::io::{
+        poll::{self, HostPollable},
+        streams::{self, HostInputStream, HostOutputStream},
+    },
+};
+
+use super::{
+    super::{HostState, output::Channel},
+    refuse,
+};
+
+pub const STDIN: u32 = 0;
+pub const STDOUT: u32 = 1;
+pub const STDERR: u32 = 2;
+
+/// What one write may carry, as `check-write` says.
+const WRITE_BYTES_MAX: u64 = 64 * 1024;
+const WAIT_INSTEAD: &str = "it would block; await timers, activities and signals of mainspring:workflow instead";
+
+fn trap(call: &str) -> StreamError {
+    StreamError::Trap(refuse(call, WAIT_INSTEAD).into())
+}
+
+impl HostState {
+    fn write_stream(&mut self, stream: &Resource<DynOutputStream>, bytes: &[u8]) -> StreamResult<()> {
+        let channel = match stream.rep() {
+            STDERR => Channel::Stderr,
+            _ => Channel::Stdout,
+        };
+        self.output
+            .write(self.run.as_deref(), channel, bytes, &self.limits)
+            .map_err(|fault| StreamError::Trap(fault.into()))
+    }
+
+    fn write_zeroes_to_stream(&mut self, stream: &Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
+        // The log's limit is far below this, so nothing that could succeed is refused.
+        let len = usize::try_from(len.min(WRITE_BYTES_MAX)).unwrap_or(0);
+        self.write_stream(stream, &vec![0; len])
+    }
+}
+
+impl streams::Host for HostState {
+    fn convert_stream_error(&mut self, error: StreamError) -> wasmtime::Result<streams::StreamError> {
+        match error {
+            StreamError::Closed => Ok(streams::StreamError::Closed),
+            // Nothing here fails without ending the activation.
+            StreamError::LastOperationFailed(error) | StreamError::Trap(error) => Err(error),
+        }
+    }
+}
+
+impl HostOutputStream for HostState {
+    fn check_write(&mut self, _stream: Resource<DynOutputStream>) -> StreamResult<u64> {
+        Ok(WRITE_BYTES_MAX)
+    }
+
+    fn write(&mut self, stream: Resource<DynOutputStream>, contents: Vec<u8>) -> StreamResult<()> {
+        self.write_stream(&stream, &contents)
+    }
+
+    fn blocking_write_and_flush(&mut self, stream: Resource<DynOutputStream>, contents: Vec<u8>) -> StreamResult<()> {
+        self.write_stream(&stream, &contents)
+    }
+
+    fn flush(&mut self, _stream: Resource<DynOutputStream>) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn blocking_flush(&mut self, _stream: Resource<DynOutputStream>) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn subscribe(&mut self, _stream: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {
+        Err(refuse("wasi:io/streams.[method]output-stream.subscribe", WAIT_INSTEAD).into())
+    }
+
+    fn write_zeroes(&mut self, stream: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
+        self.write_zeroes_to_stream(&stream, len)
+    }
+
+    fn blocking_write_zeroes_and_flush(&mut self, stream: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
+        self.write_zeroes_to_stream(&stream, len)
+    }
+
+    fn splice(
+        &mut self,
+        _stream: Resource<DynOutputStream>,
+        _source: Resource<DynInputStream>,
+        _len: u64,
+    ) -> StreamResult<u64> {
+        Err(trap("wasi:io/streams.[method]output-stream.splice"))
+    }
+
+    fn blocking_splice(
+        &mut self,
+        _stream: Resource<DynOutputStream>,
+        _source: Resource<DynInputStream>,
+        _len: u64,
+    ) -> StreamResult<u64> {
+        Err(trap("wasi:io/streams.[method]output-stream.blocking-splice"))
+    }
+
+    fn drop(&mut self, _stream: Resource<DynOutputStream>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl HostInputStream for HostState {
+    fn read(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<Vec<u8>> {
+        Err(StreamError::Closed)
+    }
+
+    fn blocking_read(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<Vec<u8>> {
+        Err(StreamError::Closed)
+    }
+
+    fn skip(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<u64> {
+        Err(StreamError::Closed)
+    }
+
+    fn blocking_skip(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<u64> {
+        Err(StreamError::Closed)
+    }
+
+    fn subscribe(&mut self, _stream: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
+        Err(refuse("wasi:io/streams.[method]input-stream.subscribe", WAIT_INSTEAD).into())
+    }
+
+    fn drop(&mut self, _stream: Resource<DynInputStream>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl poll::Host for HostState {
+    fn poll(&mut self, _pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        Err(refuse("wasi:io/poll.poll", WAIT_INSTEAD).into())
+    }
+}
+
+impl HostPollable for HostState {
+    fn ready(&mut self, _pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
+        Err(refuse("wasi:io/poll.[method]pollable.ready", WAIT_INSTEAD).into())
+    }
+
+    fn block(&mut self, _pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        Err(refuse("wasi:io/poll.[method]pollable.block", WAIT_INSTEAD).into())
+    }
+
+    fn drop(&mut self, _pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+//! A look at a file before anything of it is compiled: is it a component, is it of a sane size, what does it want.
+//!
+//! Only structure is read here. wasmtime validates the rest while it compiles, under a deadline.
+
+use wasmparser::{BinaryReaderError, ComponentExternalKind, Encoding, Parser, Payload};
+
+use crate::{
+    ModuleError,
+    config::{FUNCTION_BYTES_MAX, MODULE_FUNCTIONS_MAX, MODULE_NESTED_MAX},
+};
+
+/// What the world exports.
+const EXPORTS: [&str; 3] = ["describe", "start", "resume"];
+/// Our interfaces, of version 0.1.
+const OUR_INTERFACES: [&str; 8] = ["activation", "activities", "info", "log", "random", "time", "timers", "types"];
+/// The interfaces of WASI 0.2 that the linker has.
+const WASI_INTERFACES: [&str; 26] = [
+    "cli/environment",
+    "cli/exit",
+    "cli/stderr",
+    "cli/stdin",
+    "cli/stdout",
+    "cli/terminal-input",
+    "cli/terminal-output",
+    "cli/terminal-stderr",
+    "cli/terminal-stdin",
+    "cli/terminal-stdout",
+    "clocks/monotonic-clock",
+    "clocks/wall-clock",
+    "filesystem/preopens",
+    "filesystem/types",
+    "io/error",
+    "io/poll",
+    "io/streams",
+    "random/insecure",
+    "random/insecure-seed",
+    "random/random",
+    "sockets/instance-network",
+    "sockets/ip-name-lookup",
+    "sockets/network",
+    "sockets/tcp",
+    "sockets/tcp-create-socket",
+    "sockets/udp",
+];
+const WASI_UDP_CREATE_SOCKET: &str = "sockets/udp-create-socket";
+
+/// The sorted imports of a component that is worth compiling.
+pub fn scan(bytes: &[u8]) -> Result<Vec<String>, ModuleError> {
+    if !bytes.starts_with(b"\0asm") {
+        // A file that ends within the magic number is still no wasm file.
+        return Err(ModuleError::NotWasm);
+    }
+    if Parser::is_core_wasm(bytes) {
+        return Err(ModuleError::CoreModule);
+    }
+    let mut scan = Scan::default();
+    for payload in Parser::new(0).parse_all(bytes) {
+        scan.payload(payload.map_err(|error| broken(&error))?)?;
+    }
+    scan.finish()
+}
+
+fn broken(error: &BinaryReaderError) -> ModuleError {
+    match error.message().contains("unexpected end") {
+        true => ModuleError::Truncated(error.to_string()),
+        false => ModuleError::Invalid(error.to_string()),
+    }
+}
+
+#[derive(Default)]
+struct Scan {
+    depth: usize,
+    nested: usize,
+    functions: usize,
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl Scan {
+    fn payload(&mut self, payload: Payload<'_>) -> Result<(), ModuleError> {
+        match payload {
+            Payload::Version { encoding, .. } if self.depth == 0 && encoding != Encoding::Component => {
+                return Err(ModuleError::CoreModule);
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                self.depth += 1;
+                self.nested += 1;
+                bound("too many nested modules", self.nested, MODULE_NESTED_MAX)?;
+            }
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::FunctionSection(section) => {
+                self.functions += section.count() as usize;
+                bound("too many functions", self.functions, MODULE_FUNCTIONS_MAX)?;
+            }
+            Payload::CodeSectionEntry(body) => {
+                bound("a function of too many bytes", body.range().len(), FUNCTION_BYTES_MAX)?;
+            }
+            Payload::ComponentImportSection(section) if self.depth == 0 => {
+                for import in section {
+                    let import = import.map_err(|error| broken(&error))?;
+                    self.imports.push(import.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if self.depth == 0 => {
+                for export in section {
+                    let export = export.map_err(|error| broken(&error))?;
+                    if export.kind == ComponentExternalKind::Func {
+                        self.exports.push(export.name.name.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<String>, ModuleError> {
+        self.imports.sort_unstable();
+        let unknown: Vec<_> = self.imports.iter().filter(|name| !is_known(name)).cloned().collect();
+        if !unknown.is_empty() {
+            return Err(ModuleError::UnknownImports(unknown));
+        }
+        let missing: Vec<_> = EXPORTS
+            .into_iter()
+            .filter(|name| !self.exports.iter().any(|export| export == name))
+            .map(str::to_owned)
+            .collect();
+        if !missing.is_empty() {
+            return Err(ModuleError::MissingExports(missing));
+        }
+        Ok(self.imports)
+    }
+}
+
+fn bound(what: &'static str, count: usize, limit: usize) -> Result<(), ModuleError> {
+    match count > limit {
+        true => Err(ModuleError::TooComplex { what, count: count as u64, limit: limit as u64 }),
+        false => Ok(()),
+    }
+}
+
+/// Whether the linker provides this import, as far as a name can tell; the types are checked after compiling.
+fn is_known(import: &str) -> bool {
+    let Some((interface, version)) = import.split_once('@') else { return false };
+    if let Some(interface) = interface.strip_prefix("mainspring:workflow/") {
+        return OUR_INTERFACES.contains(&interface) && is_version(version, "0.1");
+    }
+    interface
+        .strip_prefix("wasi:")
+        .is_some_and(|interface| WASI_INTERFACES.contains(&interface) || interface == WASI_UDP_CREATE_SOCKET)
+        && is_version(version, "0.2")
+}
+
+/// Whether a version is `prefix` and a number. Pre-releases make no promise to be compatible.
+fn is_version(version: &str, prefix: &str) -> bool {
+    version
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_interfaces_and_wasi_0_2_are_known() {
+        for known in ["mainspring:workflow/time@0.1.0", "wasi:io/poll@0.2.6", "wasi:sockets/udp-create-socket@0.2.12"] {
+            assert!(is_known(known), "{known}");
+        }
+        for unknown in [
+            "mainspring:workflow/time@0.2.0",
+            "mainspring:workflow/time@0.1.0-rc.1",
+            "mainspring:workflow/children@0.1.0",
+            "mainspring:workflow/time",
+            "wasi:http/types@0.2.6",
+            "wasi:io/poll@0.3.0",
+            "wasi:io/poll@0.2.",
+            "acme:billing/api@1.0.0",
+            "log",
+        ] {
+            assert!(!is_known(unknown), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_component_is_named_for_what_it_is() {
+        assert_eq!(scan(b""), Err(ModuleError::NotWasm));
+        assert_eq!(scan(b"\0as"), Err(ModuleError::NotWasm));
+        assert_eq!(scan(b"#!/bin/sh\n"), Err(ModuleError::NotWasm));
+        assert_eq!(scan(b"\0asm\x01\0\0\0"), Err(ModuleError::CoreModule));
+        assert!(matches!(scan(b"\0asm\x0d\0"), Err(ModuleError::Truncated(_))));
+        assert!(matches!(scan(b"\0asm\x0d\0\x01\0\x01\xff\xff\xff\x0f"), Err(ModuleError::Truncated(_))));
+        assert!(matches!(scan(b"\0asm\x99\0\x01\0"), Err(ModuleError::Invalid(_))));
+    }
+
+    #[test]
+    fn an_empty_component_lacks_all_exports() {
+        let missing = EXPORTS.map(str::to_owned).to_vec();
+        assert_eq!(scan(b"\0asm\x0d\0\x01\0"), Err(ModuleError::MissingExports(missing)));
+    }
+}
