@@ -1,1 +1,51 @@
+//! The attribute macros of `mainspring-workflow`, which re-exports and explains them.
+//!
+//! They generate little, and what they check is what the compiler's own message would leave unclear.
 
+mod activity;
+mod workflow;
+
+use proc_macro::TokenStream;
+use syn::{LitStr, parse::Parser};
+
+/// Makes a workflow of an `async fn`, known to clients by the function's name in Pascal case: `order_workflow` is the
+/// workflow type `OrderWorkflow`. `#[workflow(name = "…")]` gives it another name.
+///
+/// The arguments are the values that the client sent, one each; an `Option` may be missing. They are owned, and
+/// implement `serde::Deserialize`. The function returns a `WorkflowResult<T>` with `T: serde::Serialize`.
+#[proc_macro_attribute]
+pub fn workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand(attribute, |name| workflow::expand(name, item.into()))
+}
+
+/// Makes a stub of a function without a body: calling it gives an `Activity` of what it is declared to return. The
+/// activity type is the function's name as it stands, or that of `#[activity(name = "…")]`.
+#[proc_macro_attribute]
+pub fn activity(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand(attribute, |name| activity::expand(name, item.into()))
+}
+
+fn expand(
+    attribute: TokenStream,
+    item: impl FnOnce(Option<LitStr>) -> syn::Result<proc_macro2::TokenStream>,
+) -> TokenStream {
+    parse_name(attribute).and_then(item).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// The only option: `name = "…"`.
+fn parse_name(attribute: TokenStream) -> syn::Result<Option<LitStr>> {
+    let mut name: Option<LitStr> = None;
+    let parser = syn::meta::parser(|meta| {
+        if !meta.path.is_ident("name") {
+            return Err(meta.error("the only option is `name = \"…\"`"));
+        }
+        let value: LitStr = meta.value()?.parse()?;
+        if value.value().is_empty() {
+            return Err(syn::Error::new(value.span(), "the name is empty"));
+        }
+        name = Some(value);
+        Ok(())
+    });
+    parser.parse(attribute)?;
+    Ok(name)
+}

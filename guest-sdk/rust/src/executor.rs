@@ -1,0 +1,158 @@
+//! The single-threaded executor: tasks, and the queue of those that are awake, first in, first out.
+//!
+//! Nothing here depends on time, addresses or hash order, so the same events move the same tasks in the same order.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+type TaskId = u64;
+type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+#[derive(Default)]
+pub(crate) struct Executor {
+    tasks: RefCell<BTreeMap<TaskId, Task>>,
+    last_id: Cell<TaskId>,
+    queue: Arc<Queue>,
+}
+
+struct Task {
+    /// Taken out while it is polled.
+    future: Option<TaskFuture>,
+    waker: Arc<TaskWaker>,
+}
+
+/// Wakers must be `Send + Sync`, which is the only reason for the mutex: a guest has one thread.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+}
+
+#[derive(Default)]
+struct QueueState {
+    ready: VecDeque<Arc<TaskWaker>>,
+    /// Something happened since conditions were last looked at.
+    moved: bool,
+    /// Wakes do not count as something that happened: they only have conditions looked at again.
+    rechecking: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct TaskWaker {
+    id: TaskId,
+    queued: AtomicBool,
+    queue: Arc<Queue>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        let mut queue = self.queue.lock();
+        if !queue.rechecking {
+            queue.moved = true;
+        }
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            queue.ready.push_back(self.clone());
+        }
+    }
+}
+
+impl Executor {
+    /// Adds a task, and wakes it.
+    pub(crate) fn spawn(&self, future: TaskFuture) {
+        let id = self.last_id.get() + 1;
+        self.last_id.set(id);
+        let waker = Arc::new(TaskWaker { id, queued: AtomicBool::new(false), queue: self.queue.clone() });
+        self.tasks.borrow_mut().insert(id, Task { future: Some(future), waker: waker.clone() });
+        waker.wake();
+    }
+
+    /// Polls the task that has been awake longest; false where none is.
+    pub(crate) fn run_one(&self) -> bool {
+        let Some(woken) = self.queue.lock().ready.pop_front() else {
+            return false;
+        };
+        // Before the poll, so that a wake during the poll queues the task again.
+        woken.queued.store(false, Ordering::Relaxed);
+        let Some((mut future, task_waker)) = self.take(woken.id) else {
+            return true; // Woken after it had finished.
+        };
+        let waker = Waker::from(task_waker);
+        let finished = matches!(future.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(()));
+        if finished {
+            self.tasks.borrow_mut().remove(&woken.id);
+            self.note_move();
+        } else if let Some(task) = self.tasks.borrow_mut().get_mut(&woken.id) {
+            task.future = Some(future);
+        }
+        true
+    }
+
+    fn take(&self, id: TaskId) -> Option<(TaskFuture, Arc<TaskWaker>)> {
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.get_mut(&id)?;
+        Some((task.future.take()?, task.waker.clone()))
+    }
+
+    /// Says that something happened that may have made a condition true.
+    pub(crate) fn note_move(&self) {
+        self.queue.lock().moved = true;
+    }
+
+    /// Whether something happened since this was last asked.
+    pub(crate) fn take_moved(&self) -> bool {
+        std::mem::take(&mut self.queue.lock().moved)
+    }
+
+    /// Wakes these only to have a look.
+    pub(crate) fn recheck(&self, wakers: Vec<Waker>) {
+        self.queue.lock().rechecking = true;
+        wakers.into_iter().for_each(Waker::wake);
+        self.queue.lock().rechecking = false;
+    }
+
+    /// Drops all tasks.
+    pub(crate) fn clear(&self) {
+        // Out of the cell first: what a task drops may come back here.
+        let tasks = self.tasks.take();
+        drop(tasks);
+    }
+}
+
+/// Wakers of futures that wait for the same thing, woken in the order in which the futures began to wait.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    wakers: RefCell<BTreeMap<WaiterId, Waker>>,
+}
+
+pub(crate) type WaiterId = u64;
+
+impl Waiters {
+    pub(crate) fn register(&self, id: WaiterId, waker: &Waker) {
+        self.wakers.borrow_mut().insert(id, waker.clone());
+    }
+
+    pub(crate) fn forget(&self, id: WaiterId) {
+        self.wakers.borrow_mut().remove(&id);
+    }
+
+    pub(crate) fn wakers(&self) -> Vec<Waker> {
+        self.wakers.borrow().values().cloned().collect()
+    }
+
+    pub(crate) fn wake_all(&self) {
+        self.wakers().into_iter().for_each(Waker::wake);
+    }
+}

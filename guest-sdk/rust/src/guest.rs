@@ -1,0 +1,34 @@
+//! The three exports of a guest.
+
+use crate::{
+    bindings::{Event, Status, WorkflowDefinition},
+    host::WitHost,
+    payload::Payload,
+    runtime::Runtime,
+    workflow::Entry,
+};
+
+/// `describe`: the workflows of the module.
+pub fn describe(workflows: &[Entry]) -> Vec<WorkflowDefinition> {
+    workflows.iter().map(|entry| WorkflowDefinition { name: entry.name.to_owned() }).collect()
+}
+
+/// `start`: begins the run of this instance.
+///
+/// # Panics
+/// Where the module has no such workflow, which the host knows beforehand from `describe`.
+pub fn start(workflows: &[Entry], workflow_type: &str, input: Vec<Payload>) -> Status {
+    let Some(entry) = workflows.iter().find(|entry| entry.name == workflow_type) else {
+        let names: Vec<_> = workflows.iter().map(|entry| entry.name).collect();
+        panic!("this module has no workflow type {workflow_type:?}; it has {}", names.join(", "));
+    };
+    let runtime = Runtime::new(Box::new(WitHost));
+    // First, because making the future may already ask for the run.
+    runtime.install();
+    runtime.start((entry.run)(input))
+}
+
+/// `resume`: goes on after these events.
+pub fn resume(events: Vec<Event>) -> Status {
+    Runtime::current().resume(events)
+}
