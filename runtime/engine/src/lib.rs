@@ -2,13 +2,31 @@
 //! be seen: answers, tasks, timers, notifications.
 //!
 //! It knows neither gRPC (that is the server's) nor wasmtime (the sandbox's), and it does not care who executes a
-//! workflow task. Start reading at [`Engine`], then `shard`: the single writer of its runs.
+//! workflow task. Start reading at [`Engine`], then `shard`: the single writer of its runs; `run` turns a step into a
+//! batch, `keys` says where each record lives.
 
+mod activation;
+mod clock;
+mod engine;
 mod error;
+mod history;
+mod inner;
+mod keys;
+mod limits;
+mod matching;
+mod modules;
+mod rows;
+mod run;
+mod shard;
+mod timers;
 mod types;
+mod verify;
+mod visibility;
 
+pub use engine::Engine;
 pub use error::EngineError;
 pub use types::{
     ActivityTarget, ActivityTask, Backlog, Deployed, DeployedModule, Deployment, EngineConfig, HistoryPage,
     HistoryQuery, ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
 };
+pub use verify::{PROBLEMS_MAX, VerifyReport, verify};

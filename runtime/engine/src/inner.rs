@@ -1,0 +1,131 @@
+//! What all parts of the engine share.
+
+use std::{collections::HashMap, sync::Arc};
+
+use mainspring_core::{RunState, Time};
+use mainspring_sandbox::Sandbox;
+use mainspring_store::{Committer, Store, StoreError};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{EngineError, Namespace, activation::Activations, matching::Matching, modules::Modules};
+
+pub struct Shared {
+    pub store: Arc<dyn Store>,
+    pub committer: Arc<Committer>,
+    pub sandbox: Sandbox,
+    pub modules: Arc<Modules>,
+    pub matching: Matching,
+    pub notifier: Notifier,
+    pub namespaces: Namespaces,
+    pub activations: Activations,
+    /// Why the engine can go on no longer.
+    pub failure: watch::Sender<Option<String>>,
+}
+
+impl Shared {
+    /// The store has failed: from here on nothing can be promised, so the whole engine stops.
+    pub fn fail(&self, message: &str) {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                *failure = Some(message.to_owned());
+            }
+            first
+        });
+    }
+
+    /// What a request is told whose batch did not become durable.
+    pub fn lost(&self, error: &StoreError) -> EngineError {
+        if error.is_refusal() {
+            return EngineError::Rejected(mainspring_core::Rejection::InvalidArgument(error.to_string()));
+        }
+        self.fail(&error.to_string());
+        EngineError::Unavailable(format!("the step could not be stored: {error}"))
+    }
+}
+
+/// How far a run has come, durably.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Head {
+    At { next_event_id: i64, is_running: bool },
+    Deleted,
+}
+
+impl Head {
+    pub fn of(state: &RunState) -> Head {
+        Head::At { next_event_id: state.next_event_id, is_running: state.is_running() }
+    }
+}
+
+/// Tells those who wait for a run's next events.
+#[derive(Default)]
+pub struct Notifier {
+    runs: Mutex<HashMap<Uuid, watch::Sender<Option<Head>>>>,
+}
+
+impl Notifier {
+    pub fn notify(&self, run: Uuid, head: Head) {
+        let mut runs = self.runs.lock();
+        if let Some(sender) = runs.get(&run)
+            && sender.send(Some(head)).is_err()
+        {
+            // Nobody waits any more.
+            runs.remove(&run);
+        }
+    }
+
+    pub fn subscribe(&self, run: Uuid) -> watch::Receiver<Option<Head>> {
+        let mut runs = self.runs.lock();
+        runs.entry(run).or_insert_with(|| watch::Sender::new(None)).subscribe()
+    }
+
+    /// The last of a run's waiters lets its entry go.
+    pub fn release(&self, run: Uuid, receiver: watch::Receiver<Option<Head>>) {
+        drop(receiver);
+        let mut runs = self.runs.lock();
+        if runs.get(&run).is_some_and(|sender| sender.receiver_count() == 0) {
+            runs.remove(&run);
+        }
+    }
+}
+
+/// The namespaces, in memory.
+#[derive(Default)]
+pub struct Namespaces {
+    by_name: RwLock<HashMap<String, (Uuid, Namespace)>>,
+}
+
+impl Namespaces {
+    pub fn insert(&self, id: Uuid, name: &str, created: Time, retention: std::time::Duration) {
+        let namespace = Namespace { name: name.to_owned(), id: id.to_string(), created, retention };
+        self.by_name.write().insert(name.to_owned(), (id, namespace));
+    }
+
+    pub fn id(&self, name: &str) -> Result<Uuid, EngineError> {
+        let by_name = self.by_name.read();
+        by_name.get(name).map(|(id, _)| *id).ok_or_else(|| EngineError::NamespaceNotFound(name.to_owned()))
+    }
+
+    pub fn get(&self, name: &str) -> Result<Namespace, EngineError> {
+        let by_name = self.by_name.read();
+        let found = by_name.get(name).map(|(_, namespace)| namespace.clone());
+        found.ok_or_else(|| EngineError::NamespaceNotFound(name.to_owned()))
+    }
+
+    pub fn all(&self) -> Vec<Namespace> {
+        let mut all: Vec<Namespace> = self.by_name.read().values().map(|(_, namespace)| namespace.clone()).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.by_name.read().values().map(|(id, _)| *id).collect()
+    }
+
+    pub fn name_of(&self, id: Uuid) -> String {
+        let by_name = self.by_name.read();
+        by_name.iter().find(|(_, (known, _))| *known == id).map(|(name, _)| name.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,308 @@
+//! A run in memory: its state, what is decided but not yet committed, and who waits for it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use mainspring_api::{
+    enums::WorkflowExecutionStatus,
+    history::{History, HistoryEvent},
+};
+use mainspring_core::{
+    RunState, Step, Time,
+    activity::Phase,
+    rows::{ActivityRow, RunRow},
+};
+use mainspring_store::{Batch, ShardId, Store, prefix_end};
+use prost::Message;
+
+use crate::{
+    EngineError, clock, keys,
+    keys::RunKey,
+    limits,
+    matching::{QueueKey, ReadyTask},
+    rows::{CurrentRow, decode},
+};
+
+/// What is told to whoever waits, once the step is durable (or has failed).
+pub type Reply = Box<dyn FnOnce(Result<(), EngineError>) + Send>;
+
+/// One request to a run: it gets a step, or the reason why there is none.
+pub type Work = Box<dyn FnOnce(Result<&mut Step<'_>, EngineError>) -> Reply + Send>;
+
+/// What was decided and is committed with the end of the step.
+#[derive(Default)]
+pub struct Pending {
+    pub events: Vec<HistoryEvent>,
+    pub touched_activities: BTreeSet<i64>,
+    pub ready_activities: BTreeSet<i64>,
+    pub dirty: bool,
+    pub replies: Vec<Reply>,
+}
+
+pub struct LoadedRun {
+    pub key: RunKey,
+    pub state: RunState,
+    /// Events that the run's cached instance has not seen; those that are not durable yet are always among them.
+    pub recent: Vec<HistoryEvent>,
+    pub pending: Pending,
+    /// An activation is under way: the run waits, and nobody else does.
+    pub busy: bool,
+    pub mailbox: VecDeque<Work>,
+    /// When the run's timer row stands. It may be early, never late.
+    pub armed: Option<Time>,
+    /// The timer row's time has come: the next step replaces it.
+    pub fired: bool,
+    /// The `w` row stands.
+    task_row: bool,
+    /// Where the visibility row stands, if it does.
+    visibility: Option<Vec<u8>>,
+}
+
+impl LoadedRun {
+    pub fn new(key: RunKey) -> LoadedRun {
+        let state = RunState::new(&key.run.to_string());
+        LoadedRun {
+            key,
+            state,
+            recent: Vec::new(),
+            pending: Pending::default(),
+            busy: false,
+            mailbox: VecDeque::new(),
+            armed: None,
+            fired: false,
+            task_row: false,
+            visibility: None,
+        }
+    }
+
+    /// Reads a run: folds its history and lays the rows over it. None where there is no such run.
+    pub fn load(store: &dyn Store, shard: ShardId, key: RunKey) -> Result<Option<LoadedRun>, EngineError> {
+        let row_key = keys::run(shard, &key);
+        let Some(row) = store.get(&row_key)? else { return Ok(None) };
+        let row: RunRow = decode("run", &row_key, &row)?;
+        let events = read_history(store, shard, &key, 1, i64::MAX)?;
+        let armed = (row.armed != 0).then_some(Time(row.armed));
+        let damaged = |error| EngineError::Damaged(format!("run {}: {error}", key.run));
+        let folded = RunState::fold(&key.run.to_string(), &events).map_err(damaged)?;
+        let state = folded.with_rows(row, read_activities(store, shard, &key)?).map_err(damaged)?;
+        let visibility = keys::visibility(key.workflow.namespace, state.close_time, state.start_time, key.run);
+        let task_row = state.workflow_task.is_some();
+        Ok(Some(LoadedRun { state, armed, task_row, visibility: Some(visibility), ..LoadedRun::new(key) }))
+    }
+
+    /// Runs a request on the state; what it decides becomes part of the pending step.
+    pub fn apply(&mut self, work: Work) {
+        let reply = self.step(|step| work(Ok(step)));
+        self.pending.replies.push(reply);
+    }
+
+    pub fn step<T>(&mut self, decide: impl FnOnce(&mut Step<'_>) -> T) -> T {
+        let mut step = Step::new(&mut self.state, clock::now());
+        let result = decide(&mut step);
+        let Step { events, touched_activities, ready_activities, dirty, .. } = step;
+        self.recent.extend(events.iter().cloned());
+        self.pending.events.extend(events);
+        self.pending.touched_activities.extend(touched_activities);
+        self.pending.ready_activities.extend(ready_activities);
+        self.pending.dirty |= dirty;
+        result
+    }
+
+    /// Moves the pending step into a batch. `is_current`: no later run of the workflow id exists. Returns the time of a
+    /// timer row that it writes.
+    pub fn write(&mut self, shard: ShardId, is_current: bool, batch: &mut Batch) -> Option<Time> {
+        let pending = std::mem::take(&mut self.pending);
+        self.pending.replies = pending.replies;
+        self.pending.ready_activities = pending.ready_activities;
+        if !pending.dirty {
+            return None;
+        }
+        self.state.transitions += 1;
+        if let Some(first) = pending.events.first() {
+            let key = keys::history(shard, &self.key, first.event_id);
+            batch.put(key, History { events: pending.events }.encode_to_vec());
+        }
+        for scheduled_event_id in pending.touched_activities {
+            let key = keys::activity(shard, &self.key, scheduled_event_id);
+            match self.state.activities.get(&scheduled_event_id) {
+                Some(activity) => batch.put(key, activity.row().encode_to_vec()),
+                None => batch.delete(key),
+            }
+        }
+        let armed = self.write_timer(shard, batch);
+        self.write_task_row(shard, batch);
+        self.write_visibility(batch);
+        batch.put(keys::run(shard, &self.key), self.state.row(self.armed).encode_to_vec());
+        if is_current {
+            batch.put(keys::current(shard, &self.key.workflow), self.current_row().encode_to_vec());
+        }
+        armed
+    }
+
+    /// The timer row moves only to an earlier time: one that fires too early finds nothing due and moves it then.
+    fn write_timer(&mut self, shard: ShardId, batch: &mut Batch) -> Option<Time> {
+        let fired = std::mem::take(&mut self.fired);
+        let deadline = self.state.next_deadline();
+        let stands = match (self.armed, deadline) {
+            _ if fired || !self.state.is_running() => false,
+            (Some(armed), Some(deadline)) => armed <= deadline,
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        if stands {
+            return None;
+        }
+        if let Some(armed) = self.armed {
+            batch.delete(keys::timer(shard, armed, &self.key));
+        }
+        if let Some(deadline) = deadline {
+            batch.put(keys::timer(shard, deadline, &self.key), Vec::new());
+        }
+        self.armed = deadline;
+        deadline
+    }
+
+    fn write_task_row(&mut self, shard: ShardId, batch: &mut Batch) {
+        let open = self.state.workflow_task.is_some();
+        if open != self.task_row {
+            let key = keys::workflow_task(shard, &self.key);
+            if open {
+                batch.put(key, Vec::new())
+            } else {
+                batch.delete(key)
+            }
+            self.task_row = open;
+        }
+    }
+
+    /// The visibility row is written when the run starts and when it closes.
+    fn write_visibility(&mut self, batch: &mut Batch) {
+        let (state, run) = (&self.state, self.key.run);
+        let key = keys::visibility(self.key.workflow.namespace, state.close_time, state.start_time, run);
+        if self.visibility.as_ref() == Some(&key) {
+            return;
+        }
+        if let Some(old) = self.visibility.replace(key.clone()) {
+            batch.delete(old);
+        }
+        batch.put(key, state.execution_info().encode_to_vec());
+    }
+
+    pub fn current_row(&self) -> CurrentRow {
+        CurrentRow {
+            run: self.key.run.as_bytes().to_vec(),
+            status: self.state.status.into(),
+            start_request_id: self.state.start_request_id.clone(),
+        }
+    }
+
+    /// Everything that is stored of the run, for deletion. Only of a run with nothing in flight.
+    pub fn rows(&self, store: &dyn Store, shard: ShardId) -> Result<Vec<Vec<u8>>, EngineError> {
+        let mut rows = vec![keys::run(shard, &self.key), keys::workflow_task(shard, &self.key)];
+        rows.extend(self.armed.map(|armed| keys::timer(shard, armed, &self.key)));
+        rows.extend(self.visibility.clone());
+        for prefix in [keys::histories(shard, &self.key), keys::activities(shard, &self.key)] {
+            for_each_row(store, &prefix, &prefix_end(&prefix), |key, _| {
+                rows.push(key.to_vec());
+                Ok(())
+            })?;
+        }
+        Ok(rows)
+    }
+
+    /// The activities that this step has made ready, for their task queues.
+    pub fn take_ready_tasks(&mut self) -> Vec<(QueueKey, ReadyTask)> {
+        let ready = std::mem::take(&mut self.pending.ready_activities);
+        let activities = ready.into_iter().filter_map(|id| self.state.activities.get(&id));
+        activities
+            .filter(|activity| activity.phase == Phase::Ready)
+            .map(|activity| {
+                let queue = QueueKey { namespace: self.key.workflow.namespace, name: activity.task_queue().to_owned() };
+                let task = ReadyTask {
+                    run: self.key.clone(),
+                    scheduled_event_id: activity.scheduled_event_id,
+                    attempt: activity.attempt,
+                    ready_since: activity.attempt_scheduled_time,
+                };
+                (queue, task)
+            })
+            .collect()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.state.status != WorkflowExecutionStatus::Running
+    }
+
+    /// Keeps the events that the run's instance has not seen, within bounds.
+    pub fn forget_seen(&mut self, seen_event_id: i64) {
+        self.recent.retain(|event| event.event_id > seen_event_id);
+    }
+
+    pub fn bound_recent(&mut self, nothing_in_flight: bool) {
+        if nothing_in_flight && self.recent.len() > limits::RECENT_EVENTS {
+            self.recent.clear();
+        }
+    }
+}
+
+/// Reads the events from `first` to `last`, both included.
+pub fn read_history(
+    store: &dyn Store,
+    shard: ShardId,
+    run: &RunKey,
+    first: i64,
+    last: i64,
+) -> Result<Vec<HistoryEvent>, EngineError> {
+    let prefix = keys::histories(shard, run);
+    // The step that holds the first event may begin before it.
+    let before = store.scan(&prefix, &keys::history(shard, run, first.saturating_add(1)), true, 1)?;
+    let start = before.into_iter().next().map_or(prefix.clone(), |(key, _)| key);
+    let end = match last.checked_add(1) {
+        Some(end) => keys::history(shard, run, end),
+        None => prefix_end(&prefix),
+    };
+    let mut events = Vec::new();
+    for_each_row(store, &start, &end, |key, value| {
+        let batch: History = decode("history", key, value)?;
+        events.extend(batch.events.into_iter().filter(|event| (first..=last).contains(&event.event_id)));
+        Ok(())
+    })?;
+    Ok(events)
+}
+
+pub fn read_activities(
+    store: &dyn Store,
+    shard: ShardId,
+    run: &RunKey,
+) -> Result<Vec<(i64, ActivityRow)>, EngineError> {
+    let prefix = keys::activities(shard, run);
+    let mut activities = Vec::new();
+    for_each_row(store, &prefix, &prefix_end(&prefix), |key, value| {
+        let id = keys::read_run(key).and_then(|(_, _, rest)| keys::read_number(rest)).unwrap_or_default();
+        activities.push((id, decode("activity", key, value)?));
+        Ok(())
+    })?;
+    Ok(activities)
+}
+
+/// Visits rows in order, a bounded number of them in memory at a time.
+pub fn for_each_row(
+    store: &dyn Store,
+    start: &[u8],
+    end: &[u8],
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let mut start = start.to_vec();
+    loop {
+        let rows = store.scan(&start, end, false, limits::SCAN_ROWS)?;
+        for (key, value) in &rows {
+            visit(key, value)?;
+        }
+        match rows.last() {
+            Some((key, _)) if rows.len() == limits::SCAN_ROWS => {
+                start = key.clone();
+                start.push(0);
+            }
+            _ => return Ok(()),
+        }
+    }
+}
