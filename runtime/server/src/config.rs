@@ -1,0 +1,326 @@
+//! What the server is told: defaults, then a TOML file, then the environment, then flags.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use mainspring_core::validate;
+use mainspring_engine::EngineConfig;
+use mainspring_sandbox::{GuestLimits, SandboxConfig};
+use mainspring_store::SledOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::{duration, limits};
+
+/// Environment variables with this prefix are settings: `MAINSPRING_PORT`, and with two underscores between a section
+/// and its key `MAINSPRING_SANDBOX__INSTANCE_CACHE_COUNT`.
+pub const ENVIRONMENT_PREFIX: &str = "MAINSPRING_";
+
+/// Variables with the prefix that belong to somebody else: the command line's client verbs and its `--config` flag.
+const NOT_SETTINGS: [&str; 5] = ["address", "namespace", "config", "output", "log_level"];
+
+/// All settings of a server. Durations are text with a unit, such as "10s" or "1m 30s"; sizes are bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Where the server listens. Only loopback addresses, as long as there is no authentication.
+    pub ip: IpAddr,
+    /// 0 takes any free port.
+    pub port: u16,
+    /// The journal, and the compiled modules beside it.
+    pub data_dir: PathBuf,
+    /// Keeps everything in memory, and nothing after the process has ended.
+    pub ephemeral: bool,
+    /// The namespaces that exist.
+    pub namespaces: Vec<String>,
+    /// Parts that the runs are spread over. Fixed when a data directory is made; a directory keeps its own.
+    pub shards: u16,
+    /// Threads that run workflow code. 0 takes as many as the machine has processors.
+    pub activation_threads: usize,
+    /// Runs whose state each shard keeps in memory.
+    pub runs_in_memory_per_shard: usize,
+    /// Largest request, in bytes after decompression.
+    pub grpc_message_bytes: usize,
+    /// How long calls that are under way may take to finish when the server stops.
+    #[serde(with = "duration")]
+    pub drain_time: Duration,
+    pub log: LogConfig,
+    pub store: StoreConfig,
+    pub sandbox: SandboxSettings,
+    pub guest: GuestSettings,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    pub format: LogFormat,
+    /// Which lines are written, in the form of `RUST_LOG`, such as "info,mainspring_engine=debug".
+    pub filter: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object on each line.
+    Json,
+}
+
+/// `[store]`: the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Memory for the page cache, in bytes.
+    pub cache_bytes: u64,
+    /// Whether every record is read and checked before the server starts.
+    pub verify_on_open: bool,
+    /// Writes are refused when they would leave less free space on the disk than this, in bytes.
+    pub free_bytes_min: u64,
+}
+
+/// `[sandbox]`: what all guests share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SandboxSettings {
+    /// Private memory of all cached instances, in bytes.
+    pub instance_cache_bytes: usize,
+    /// Cached instances.
+    pub instance_cache_count: usize,
+    /// Compiled modules kept in memory.
+    pub loaded_modules: usize,
+    /// Largest module that is taken, in bytes.
+    pub module_bytes: usize,
+    /// How long compiling a module may take.
+    #[serde(with = "duration")]
+    pub compile_time: Duration,
+    /// Modules that are compiled at once.
+    pub compiles_at_once: usize,
+    /// Wasm stack of one activation, in bytes.
+    pub stack_bytes: usize,
+}
+
+/// `[guest]`: what one guest may use. Lowering one of these may break runs that need more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuestSettings {
+    pub memory_bytes: usize,
+    pub table_elements: usize,
+    pub fuel_per_activation: u64,
+    #[serde(with = "duration")]
+    pub activation_time: Duration,
+    pub commands_per_activation: usize,
+    pub command_bytes_per_activation: usize,
+    pub log_bytes_per_activation: usize,
+}
+
+/// What flags say; each one that is given wins over the file and the environment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Overrides {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogOverrides>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogOverrides {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<LogFormat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> ServerConfig {
+        ServerConfig {
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 7233,
+            data_dir: PathBuf::from("mainspring-data"),
+            ephemeral: false,
+            namespaces: vec!["default".to_owned()],
+            shards: limits::SHARDS,
+            activation_threads: 0,
+            runs_in_memory_per_shard: limits::RUNS_IN_MEMORY_PER_SHARD,
+            grpc_message_bytes: limits::GRPC_MESSAGE_BYTES,
+            drain_time: limits::DRAIN_TIME,
+            log: LogConfig::default(),
+            store: StoreConfig::default(),
+            sandbox: SandboxSettings::default(),
+            guest: GuestSettings::default(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> StoreConfig {
+        let SledOptions { cache_bytes, verify_on_open, free_bytes_min } = SledOptions::default();
+        StoreConfig { cache_bytes, verify_on_open, free_bytes_min }
+    }
+}
+
+impl Default for SandboxSettings {
+    fn default() -> SandboxSettings {
+        let defaults = SandboxConfig::default();
+        SandboxSettings {
+            instance_cache_bytes: defaults.instance_cache_bytes,
+            instance_cache_count: defaults.instance_cache_count,
+            loaded_modules: defaults.loaded_modules,
+            module_bytes: defaults.module_bytes,
+            compile_time: defaults.compile_time,
+            compiles_at_once: defaults.compiles_at_once,
+            stack_bytes: defaults.stack_bytes,
+        }
+    }
+}
+
+impl Default for GuestSettings {
+    fn default() -> GuestSettings {
+        let defaults = GuestLimits::default();
+        GuestSettings {
+            memory_bytes: defaults.memory_bytes,
+            table_elements: defaults.table_elements,
+            fuel_per_activation: defaults.fuel_per_activation,
+            activation_time: defaults.activation_time,
+            commands_per_activation: defaults.commands_per_activation,
+            command_bytes_per_activation: defaults.command_bytes_per_activation,
+            log_bytes_per_activation: defaults.log_bytes_per_activation,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Reads the settings: defaults, then `file`, then the environment, then `overrides`. An unknown key is an error.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> anyhow::Result<ServerConfig> {
+        let mut figment = Figment::from(Serialized::defaults(ServerConfig::default()));
+        if let Some(path) = file {
+            // Figment would take a file that is not there for an empty one.
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
+            // Checked by itself, so that what is wrong with it is said of the file and not of the whole.
+            let _: ServerConfig = toml_only(&text)
+                .extract()
+                .with_context(|| format!("the configuration file {} is not right", path.display()))?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        let environment =
+            Env::prefixed(ENVIRONMENT_PREFIX).filter(|key| !NOT_SETTINGS.iter().any(|other| key == *other)).split("__");
+        let config: ServerConfig = figment
+            .merge(environment)
+            .merge(Serialized::defaults(overrides))
+            .extract()
+            .context("the settings are not right")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses settings that can never work, or that would open the server to others.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if !self.ip.is_loopback() {
+            bail!(
+                "ip = {}: the server has no authentication yet, so it listens on loopback addresses only (127.0.0.1 \
+                 or ::1). To reach it from elsewhere, put a proxy that authenticates in front of it",
+                self.ip
+            );
+        }
+        ensure!(!self.namespaces.is_empty(), "namespaces: there must be at least one");
+        for (index, name) in self.namespaces.iter().enumerate() {
+            validate::name("namespace", name).with_context(|| format!("namespaces[{index}]"))?;
+            ensure!(!self.namespaces[..index].contains(name), "namespaces: {name:?} is there twice");
+        }
+        ensure!(self.shards > 0, "shards: there must be at least one");
+        ensure!(self.runs_in_memory_per_shard > 0, "runs_in_memory_per_shard: must be at least 1");
+        ensure!(
+            self.grpc_message_bytes >= limits::GRPC_MESSAGE_BYTES_MIN,
+            "grpc_message_bytes: must be at least {}, or no payload of the allowed size fits in",
+            limits::GRPC_MESSAGE_BYTES_MIN
+        );
+        ensure!(self.sandbox.compiles_at_once > 0, "sandbox.compiles_at_once: must be at least 1");
+        ensure!(self.sandbox.loaded_modules > 0, "sandbox.loaded_modules: must be at least 1");
+        Ok(())
+    }
+
+    /// The settings as a TOML file would have them, every key with its present value.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        toml::to_string(self).context("the settings cannot be written as TOML")
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port)
+    }
+
+    pub(crate) fn engine(&self) -> EngineConfig {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        EngineConfig {
+            shards: self.shards,
+            namespaces: self.namespaces.clone(),
+            activation_threads: if self.activation_threads == 0 { processors() } else { self.activation_threads },
+            runs_in_memory_per_shard: self.runs_in_memory_per_shard,
+        }
+    }
+
+    pub(crate) fn sled(&self) -> SledOptions {
+        let StoreConfig { cache_bytes, verify_on_open, free_bytes_min } = self.store;
+        SledOptions { cache_bytes, verify_on_open, free_bytes_min }
+    }
+
+    /// The sandbox's settings. Compiled modules are kept beside the journal, or in memory only.
+    pub(crate) fn sandbox(&self) -> SandboxConfig {
+        let SandboxSettings {
+            instance_cache_bytes,
+            instance_cache_count,
+            loaded_modules,
+            module_bytes,
+            compile_time,
+            compiles_at_once,
+            stack_bytes,
+        } = self.sandbox;
+        SandboxConfig {
+            cache_dir: (!self.ephemeral).then(|| self.data_dir.join("modules-cache")),
+            instance_cache_bytes,
+            instance_cache_count,
+            loaded_modules,
+            module_bytes,
+            compile_time,
+            compiles_at_once,
+            stack_bytes,
+            limits: GuestLimits {
+                memory_bytes: self.guest.memory_bytes,
+                table_elements: self.guest.table_elements,
+                fuel_per_activation: self.guest.fuel_per_activation,
+                activation_time: self.guest.activation_time,
+                commands_per_activation: self.guest.commands_per_activation,
+                command_bytes_per_activation: self.guest.command_bytes_per_activation,
+                log_bytes_per_activation: self.guest.log_bytes_per_activation,
+            },
+        }
+    }
+}
+
+fn toml_only(text: &str) -> Figment {
+    Figment::from(Serialized::defaults(ServerConfig::default())).merge(Toml::string(text))
+}

@@ -1,0 +1,187 @@
+//! A server's life: take the port, open what is stored, answer calls, and stop without losing any.
+
+use std::{future::Future, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, anyhow};
+use mainspring_api::{
+    FILE_DESCRIPTOR_SET,
+    mainspring::module_service_server::{self, ModuleServiceServer},
+    server::{
+        operatorservice::operator_service_server::{self, OperatorServiceServer},
+        workflowservice::workflow_service_server::{self, WorkflowServiceServer},
+    },
+};
+use mainspring_engine::Engine;
+use mainspring_sandbox::Sandbox;
+use mainspring_store::{MemoryStore, Store, open_sled};
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    codec::CompressionEncoding::Gzip,
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    ServerConfig, limits,
+    observe::ObserveLayer,
+    rpc::{Frontend, module::Modules, operator::Operator},
+};
+
+/// What can be asked for by name at `grpc.health.v1.Health`; the empty name is the whole server.
+const SERVICES: [&str; 4] = [
+    "",
+    workflow_service_server::SERVICE_NAME,
+    operator_service_server::SERVICE_NAME,
+    module_service_server::SERVICE_NAME,
+];
+
+/// What every connection's health watches may take of the drain: they would never end by themselves.
+const WATCH_TIME: Duration = Duration::from_millis(500);
+
+/// Runs a server until `shutdown` resolves, and returns when it has stopped: calls that were under way are answered,
+/// and the store is closed.
+///
+/// `ready` is called with the address once calls are answered.
+///
+/// # Errors
+/// When the settings make no sense, the port or the data directory cannot be had, or the store fails while the server
+/// runs. The message says what to do.
+pub async fn serve<R, S>(mut config: ServerConfig, ready: R, shutdown: S) -> anyhow::Result<()>
+where
+    R: FnOnce(SocketAddr),
+    S: Future,
+{
+    config.check()?;
+    // The port comes first: a second server on it must not touch the data.
+    let listener = bind(config.address()).await?;
+    let address = listener.local_addr().context("the address that the server listens on is not known")?;
+    config.port = address.port();
+    let config = Arc::new(config);
+    let engine = open(Arc::clone(&config)).await?;
+
+    let draining = CancellationToken::new();
+    let frontend = Frontend { engine: engine.clone(), config: Arc::clone(&config), draining: draining.clone() };
+    let (health, routes) = routes(frontend).await?;
+    let mut serving = start(listener, routes, draining.clone());
+    tracing::info!(%address, namespaces = ?config.namespaces, "ready");
+    ready(address);
+
+    let outcome = tokio::select! {
+        _ = shutdown => Ok(()),
+        problem = engine.failed() => Err(anyhow!("the server stops: {problem}")),
+        ended = &mut serving => return Err(anyhow!("the server does not accept connections any more: {ended:?}")),
+    };
+    tracing::info!(drain_time = ?config.drain_time, "stopping");
+    report(&health, ServingStatus::NotServing).await;
+    draining.cancel();
+    drain(serving, health, config.drain_time).await;
+    if timeout(config.drain_time, engine.shutdown()).await.is_err() {
+        tracing::warn!("the engine did not finish in time; what it has acknowledged is durable");
+    }
+    tracing::info!("stopped");
+    outcome
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "port {} of {} is in use, perhaps by another server: stop that one, or choose a free port with --port",
+            address.port(),
+            address.ip()
+        ),
+        _ => anyhow!("the server cannot listen on {address}: {error}"),
+    })
+}
+
+/// Opens store, sandbox and engine. All of them read from disk, so it runs where blocking is allowed.
+async fn open(config: Arc<ServerConfig>) -> anyhow::Result<Engine> {
+    let open = move || -> anyhow::Result<Engine> {
+        let store: Arc<dyn Store> = match config.ephemeral {
+            true => Arc::new(MemoryStore::new()),
+            false => Arc::new(open_sled(&config.data_dir, config.sled())?),
+        };
+        let sandbox = Sandbox::new(config.sandbox())?;
+        Ok(Engine::open(store, sandbox, config.engine())?)
+    };
+    tokio::task::spawn_blocking(open).await.context("opening the store was interrupted")?
+}
+
+async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> {
+    let message_bytes = frontend.config.grpc_message_bytes;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    report(&health, ServingStatus::Serving).await;
+    let workflow = WorkflowServiceServer::new(frontend.clone())
+        .accept_compressed(Gzip)
+        .send_compressed(Gzip)
+        .max_decoding_message_size(message_bytes)
+        .max_encoding_message_size(usize::MAX);
+    let operator = OperatorServiceServer::new(Operator(frontend.clone()))
+        .accept_compressed(Gzip)
+        .send_compressed(Gzip)
+        .max_decoding_message_size(message_bytes);
+    let module = ModuleServiceServer::new(Modules::new(frontend))
+        .accept_compressed(Gzip)
+        .send_compressed(Gzip)
+        .max_decoding_message_size(message_bytes)
+        .max_encoding_message_size(usize::MAX);
+    // Health first: the other set knows its messages but not its service, and the first to have a file wins.
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+    };
+    let routes = Routes::new(workflow)
+        .add_service(operator)
+        .add_service(module)
+        .add_service(health_service)
+        .add_service(reflection().build_v1().context("the API's descriptors cannot be served")?)
+        .add_service(reflection().build_v1alpha().context("the API's descriptors cannot be served")?);
+    Ok((health, routes))
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// Answers calls until `draining` is canceled, and then those that are under way.
+fn start(
+    listener: TcpListener,
+    routes: Routes,
+    draining: CancellationToken,
+) -> JoinHandle<Result<(), tonic::transport::Error>> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let serving = Server::builder()
+        .layer(ObserveLayer)
+        .max_concurrent_streams(limits::STREAMS_PER_CONNECTION)
+        .http2_max_pending_accept_reset_streams(Some(limits::ABANDONED_STREAMS))
+        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, draining.cancelled_owned());
+    tokio::spawn(serving)
+}
+
+/// Lets calls that are under way finish; after `limit` the process goes on without them.
+async fn drain(
+    mut serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    mut health: HealthReporter,
+    limit: Duration,
+) {
+    let finished = async {
+        if timeout(WATCH_TIME.min(limit), &mut serving).await.is_err() {
+            // Who watches has been told; forgetting the services ends the watches.
+            for service in SERVICES {
+                health.clear_service_status(service).await;
+            }
+            let _ = (&mut serving).await;
+        }
+    };
+    if timeout(limit, finished).await.is_err() {
+        tracing::warn!(?limit, "calls are still under way; their clients will have to try again");
+        serving.abort();
+    }
+}

@@ -1,0 +1,44 @@
+//! The bounds of the server itself, each with its reason. Those of runs and guests are in `mainspring_core::limits`.
+
+use std::time::Duration;
+
+use mainspring_core::limits::temporal;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Default of `shards`: each is one writer, and a few keep a small machine's processors busy.
+pub const SHARDS: u16 = 8;
+/// Default of `runs_in_memory_per_shard`: a few KiB each.
+pub const RUNS_IN_MEMORY_PER_SHARD: usize = 4_096;
+/// Default of `grpc_message_bytes`: Temporal's own, which SDKs know to stay below.
+pub const GRPC_MESSAGE_BYTES: usize = 4 * MIB;
+/// The least that `grpc_message_bytes` may be: a payload of the largest size, and what goes around it.
+pub const GRPC_MESSAGE_BYTES_MIN: usize = temporal::PAYLOAD_BYTES + 256 * KIB;
+/// Default of `drain_time`: longer than any commit takes, shorter than what a supervisor waits before it kills.
+pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// Calls under way on one connection. SDKs put all their polls and starts on one.
+pub const STREAMS_PER_CONNECTION: u32 = 16_384;
+/// Calls that a client may give up before the server has looked at them: a worker that stops gives up all its polls.
+pub const ABANDONED_STREAMS: usize = 1_024;
+/// How often a silent connection is asked whether its client still lives, and how long the answer may take. A dead
+/// client's polls hold tasks back until then.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A held call is answered this long before its client would give up, or a quarter of its time where that is less.
+pub const RETURN_TIME: Duration = Duration::from_secs(1);
+/// Most bytes of events on one page of history: clients refuse messages that are not much larger than this.
+pub const HISTORY_PAGE_BYTES: usize = 3 * MIB;
+/// An answer smaller than this is not compressed: it costs more than it saves.
+pub const COMPRESS_BYTES_MIN: usize = 16 * KIB;
+
+/// Largest piece of a module in one message of an upload or download.
+pub const CHUNK_BYTES: usize = MIB;
+/// Uploads under way: each holds a whole module in memory.
+pub const UPLOADS: usize = 4;
+/// How long an upload may wait for its turn, and for its next piece.
+pub const UPLOAD_WAIT: Duration = Duration::from_secs(30);
+/// The shortest prefix that may stand for a module's digest, in hexadecimal digits.
+pub const DIGEST_PREFIX_MIN: usize = 8;

@@ -1,0 +1,121 @@
+//! Around every call: one log line for each failure, and Temporal's words where tonic speaks for itself.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use tonic::{
+    Code, Status,
+    codegen::{Service, http},
+};
+use tower::Layer;
+
+/// What tonic says where no handler is written.
+const STUB: &str = "Not yet implemented";
+/// How tonic begins to say that a request is too large.
+const TOO_LARGE: &str = "Error, decoded message length too large: ";
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ObserveLayer;
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe { inner }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Observe<S> {
+    inner: S,
+}
+
+impl<S, A, B> Service<http::Request<A>> for Observe<S>
+where
+    S: Service<http::Request<A>, Response = http::Response<B>>,
+    S::Future: Send + 'static,
+    B: Default,
+{
+    type Response = http::Response<B>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<A>) -> Self::Future {
+        let path = request.uri().path().to_owned();
+        let began = Instant::now();
+        let call = self.inner.call(request);
+        Box::pin(async move {
+            let response = call.await?;
+            let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok)
+            else {
+                return Ok(response);
+            };
+            let method = path.trim_start_matches('/');
+            let better = in_temporals_words(method, &status);
+            log(method, better.as_ref().unwrap_or(&status), began);
+            Ok(better.map_or(response, Status::into_http))
+        })
+    }
+}
+
+/// Tonic's own refusals, as SDKs know them.
+fn in_temporals_words(method: &str, status: &Status) -> Option<Status> {
+    let message = status.message();
+    match status.code() {
+        Code::Unimplemented if message == STUB || message.is_empty() => {
+            let name = method.rsplit('/').next().unwrap_or(method);
+            Some(Status::unimplemented(format!("Mainspring does not offer {name} yet.")))
+        }
+        // Core-based SDKs know this beginning, and do not send the same message for ever.
+        Code::OutOfRange => message
+            .strip_prefix(TOO_LARGE)
+            .map(|sizes| Status::resource_exhausted(format!("grpc: received message larger than max: {sizes}"))),
+        _ => None,
+    }
+}
+
+fn log(method: &str, status: &Status, began: Instant) {
+    let (code, message, elapsed) = (status.code(), status.message(), began.elapsed());
+    match code {
+        Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!(method, ?code, message, ?elapsed, "failed"),
+        Code::Unavailable | Code::ResourceExhausted => tracing::warn!(method, ?code, message, ?elapsed, "refused"),
+        Code::Unimplemented => tracing::info!(method, ?code, message, ?elapsed, "refused"),
+        // The client's own affair: it has the message, and could fill the log with it.
+        _ => tracing::debug!(method, ?code, message, ?elapsed, "refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_nobody_wrote_is_refused_by_its_name() {
+        let better = in_temporals_words("temporal.api.Service/QueryWorkflow", &Status::unimplemented(STUB)).unwrap();
+        assert_eq!(better.message(), "Mainspring does not offer QueryWorkflow yet.");
+        assert_eq!(better.code(), Code::Unimplemented);
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_is_refused_so_that_sdks_do_not_send_it_again() {
+        let tonic = Status::out_of_range(format!("{TOO_LARGE}found 9 bytes, the limit is: 4 bytes"));
+        let better = in_temporals_words("a/b", &tonic).unwrap();
+        assert_eq!(better.code(), Code::ResourceExhausted);
+        assert!(better.message().starts_with("grpc: received message larger than max"));
+    }
+
+    #[test]
+    fn what_a_handler_says_stays() {
+        for status in [Status::unimplemented("no workers"), Status::out_of_range("9"), Status::not_found("")] {
+            assert!(in_temporals_words("a/b", &status).is_none());
+        }
+    }
+}
