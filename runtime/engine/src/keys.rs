@@ -266,6 +266,6 @@ mod tests {
         let shards: Vec<u16> = (0..6)
             .map(|number| WorkflowKey { namespace: Uuid::nil(), workflow_id: format!("order-{number}") }.shard(4).0)
             .collect();
-        assert_eq!(shards, [2, 1, 2, 1, 0, 2]);
+        assert_eq!(shards, [0, 0, 2, 3, 2, 1]);
     }
 }

@@ -19,7 +19,7 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use lru::LruCache;
 use mainspring_core::{
-    Rejection, Step, Time,
+    Rejection, Time,
     workflow::{CurrentRun, StartDecision, StartWorkflow},
     workflow_task::{CompletionOutcome, WorkflowTaskCompletion, retry_pause},
 };
