@@ -344,7 +344,7 @@ impl<T: FromPayload> Future for ActivityHandle<T> {
         Runtime::current().poll_operation(operation, cx).map(|resolution| match resolution {
             Resolution::Activity(Ok(payloads)) => from_first(&payloads)
                 .map_err(|error| error.of(format_args!("the result of activity {}", self.activity_type)).into()),
-            Resolution::Activity(Err(failure)) => Err(ActivityError::new(failure)),
+            Resolution::Activity(Err(failure)) => Err(ActivityError::new(*failure)),
             Resolution::Fired | Resolution::Canceled => unreachable!("an activity resolves as an activity"),
         })
     }

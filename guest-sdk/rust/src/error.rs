@@ -20,7 +20,7 @@ pub type WorkflowResult<T> = Result<T, WorkflowError>;
 /// `anyhow::Error`) there is [`OrFail::or_fail`].
 #[derive(Clone, PartialEq)]
 pub struct WorkflowError {
-    failure: Failure,
+    failure: Box<Failure>,
 }
 
 impl WorkflowError {
@@ -36,12 +36,12 @@ impl WorkflowError {
 
     /// What went wrong.
     pub fn into_failure(self) -> Failure {
-        self.failure
+        *self.failure
     }
 
     /// The details to report a cancellation with.
     pub(crate) fn into_canceled_details(self) -> Vec<Payload> {
-        let mut next = Some(self.failure);
+        let mut next = Some(*self.failure);
         while let Some(failure) = next {
             if let FailureKind::Canceled(details) = failure.kind {
                 return details;
@@ -69,7 +69,7 @@ impl<E: Error + 'static> From<E> for WorkflowError {
     fn from(error: E) -> Self {
         let any: &dyn Any = &error;
         let failure = if let Some(error) = any.downcast_ref::<ActivityError>() {
-            error.failure.clone()
+            (*error.failure).clone()
         } else if let Some(error) = any.downcast_ref::<ApplicationFailure>() {
             error.clone().into()
         } else if let Some(error) = any.downcast_ref::<Canceled>() {
@@ -81,7 +81,7 @@ impl<E: Error + 'static> From<E> for WorkflowError {
         } else {
             Failure::from_error(short_type_name(std::any::type_name::<E>()), &error)
         };
-        Self { failure }
+        Self { failure: Box::new(failure) }
     }
 }
 
@@ -182,12 +182,12 @@ impl Error for Elapsed {}
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActivityError {
-    failure: Failure,
+    failure: Box<Failure>,
 }
 
 impl ActivityError {
     pub(crate) fn new(failure: Failure) -> Self {
-        Self { failure }
+        Self { failure: Box::new(failure) }
     }
 
     /// The error of an activity that was not scheduled, because its scope was canceled before.

@@ -1,4 +1,89 @@
 //! Durable workflows in Rust, as WebAssembly components that the Mainspring server runs.
+//!
+//! A workflow is an ordinary `async fn`. What it awaits (activities, timers, signals) is written into the run's journal
+//! by the server; after a crash the same code runs again against the journal and arrives where it was. For that it has
+//! to do the same thing each time, and it cannot do otherwise: it has no network, no files and no threads, and clocks
+//! and random numbers come from the journal. That goes for `std::time`, for the order of a `HashMap`, and for the crates
+//! `rand`, `getrandom` and `uuid` as well.
+//!
+//! # A first workflow in five minutes
+//!
+//! Once per machine: `rustup target add wasm32-wasip2`. Then, in a new library crate:
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! mainspring-workflow = { path = "…/guest-sdk/rust" }
+//! serde = { version = "1", features = ["derive"] }
+//! ```
+//!
+//! ```
+//! use mainspring_workflow::prelude::*;
+//!
+//! #[derive(Deserialize)]
+//! struct Order {
+//!     amount: f64,
+//!     user_id: String,
+//!     email: String,
+//! }
+//!
+//! // Activities are code outside the sandbox, in any language that Temporal has an SDK for. Here they are only declared.
+//! #[activity]
+//! fn charge_payment(amount: f64, user_id: String) -> String;
+//!
+//! #[activity]
+//! fn send_email(to: String, subject: String);
+//!
+//! #[workflow] // clients know it as `OrderWorkflow`
+//! async fn order_workflow(order: Order) -> WorkflowResult<String> {
+//!     let transaction = charge_payment(order.amount, order.user_id)
+//!         .start_to_close_timeout(Duration::from_secs(30))
+//!         .retry_policy(RetryPolicy::default().maximum_attempts(3))
+//!         .await?;
+//!     send_email(order.email, format!("Paid: {transaction}"))
+//!         .start_to_close_timeout(Duration::from_secs(10))
+//!         .await?;
+//!     Ok(transaction)
+//! }
+//!
+//! mainspring_workflow::export!(order_workflow);
+//! ```
+//!
+//! `cargo build --release --target wasm32-wasip2` makes the component: `target/wasm32-wasip2/release/<crate>.wasm`.
+//! `mainspring module deploy <crate>.wasm --task-queue orders` makes the server run it for that task queue.
+//!
+//! # Where to go on
+//!
+//! | you want | it is |
+//! | --- | --- |
+//! | to call an activity | [`macro@activity`], [`activity()`], [`Activity`] for its options |
+//! | to wait | [`sleep`], [`timeout`], [`wait_condition`] |
+//! | several things at once | [`join!`], [`try_join!`], [`join_all`], [`select!`], [`spawn`] |
+//! | messages | [`signals`] |
+//! | to fail | [`ApplicationFailure`], [`OrFail`]; `?` on any error: [`WorkflowError`] |
+//! | to be canceled | [`Canceled`], [`shielded`], [`CancellationScope`], [`canceled`] |
+//! | time, chance, facts, log | [`now`], [`random`], [`uuid4`], [`info()`](info()), [`info!`](info!) |
+//! | to test it | [`testing`] |
+//!
+//! # When things begin
+//!
+//! An activity or a timer begins when it is awaited, when its `start()` is called, or when it is handed to `join!`,
+//! `join_all`, `select!`, `timeout` or a scope; before that it is only a description. An `async` block begins when it is
+//! first polled, like everywhere in Rust.
+//!
+//! # Panics
+//!
+//! A panic is a bug, not a failure: it fails the workflow *task*, with the message and the place in the source, and the
+//! server tries the task again. The run is not lost. To fail the *workflow*, return an error.
+//!
+//! # Inside
+//!
+//! `runtime` holds the run and applies events, `executor` runs tasks in the order in which they were woken, `host` is
+//! what the host is asked for. Each other module is one thing that an author uses. Unsafe code is only in the generated
+//! [`bindings`].
+
 mod activity;
 pub mod bindings;
 mod cancellation;
@@ -18,9 +103,17 @@ mod runtime;
 mod select;
 mod signal;
 mod task;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 mod time;
 mod timer;
 mod workflow;
+
+#[cfg(test)]
+mod tests;
+
+// So that the macros' paths, which start with the crate's name, also work in this crate's own tests.
+extern crate self as mainspring_workflow;
 
 pub use mainspring_workflow_macros::{activity, workflow};
 
@@ -33,6 +126,7 @@ pub use crate::{
         ActivityFailureInfo, ApplicationFailure, ApplicationFailureInfo, Failure, FailureKind, RetryState,
         TimeoutFailureInfo, TimeoutType,
     },
+    host::Operation,
     info::{HistoryInfo, WorkflowInfo, history, info},
     join::{JoinAll, join_all, try_join_all},
     log::{Level, write as write_log},
@@ -45,6 +139,58 @@ pub use crate::{
     workflow::Workflow,
 };
 
+/// Code that must not compile; the messages are tested where they are made, in the macros' crate.
+///
+/// ```compile_fail
+/// use mainspring_workflow::prelude::*;
+/// #[workflow]
+/// fn not_async() -> WorkflowResult<()> { Ok(()) }
+/// ```
+/// ```compile_fail,E0277
+/// use mainspring_workflow::prelude::*;
+/// struct NotDeserialize;
+/// #[workflow]
+/// async fn unreadable(argument: NotDeserialize) -> WorkflowResult<()> { Ok(()) }
+/// ```
+/// ```compile_fail,E0277
+/// use mainspring_workflow::prelude::*;
+/// #[workflow]
+/// async fn no_result_type() -> String { String::new() }
+/// ```
+/// ```compile_fail,E0277
+/// use mainspring_workflow::prelude::*;
+/// struct NotSerialize;
+/// #[workflow]
+/// async fn unsendable() -> WorkflowResult<NotSerialize> { Ok(NotSerialize) }
+/// ```
+/// ```compile_fail,E0277
+/// use mainspring_workflow::prelude::*;
+/// struct NotSerialize;
+/// #[activity]
+/// fn charge(argument: NotSerialize);
+/// ```
+/// ```compile_fail
+/// use mainspring_workflow::prelude::*;
+/// #[activity]
+/// fn charge(amount: f64) -> String { String::new() }
+/// ```
+/// ```compile_fail,E0425
+/// use mainspring_workflow::prelude::*;
+/// async fn forgot_the_attribute() -> WorkflowResult<()> { Ok(()) }
+/// mainspring_workflow::export!(forgot_the_attribute);
+/// ```
+/// ```compile_fail,E0080
+/// use mainspring_workflow::prelude::*;
+/// #[workflow(name = "Same")]
+/// async fn one() -> WorkflowResult<()> { Ok(()) }
+/// #[workflow(name = "Same")]
+/// async fn two() -> WorkflowResult<()> { Ok(()) }
+/// mainspring_workflow::export!(one, two);
+/// ```
+#[cfg(doctest)]
+pub struct MustNotCompile;
+
+/// What the macros expand to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{

@@ -62,7 +62,7 @@ enum Kind {
 }
 
 pub(crate) enum Resolution {
-    Activity(Result<Vec<Payload>, Failure>),
+    Activity(Result<Vec<Payload>, Box<Failure>>),
     Fired,
     Canceled,
 }
@@ -148,7 +148,10 @@ impl Runtime {
     fn apply(&self, event: Event) {
         match event {
             Event::ActivityResolved((operation, result)) => {
-                self.resolve(operation, Resolution::Activity(result.map_err(Failure::from_wit)));
+                self.resolve(
+                    operation,
+                    Resolution::Activity(result.map_err(|links| Box::new(Failure::from_wit(links)))),
+                );
             }
             Event::TimerFired(operation) => self.resolve(operation, Resolution::Fired),
             Event::SignalReceived(Signal { name, input, .. }) => {
@@ -274,8 +277,8 @@ impl Runtime {
 
     fn resolve(&self, operation: Operation, resolution: Resolution) {
         let mut operations = self.operations.borrow_mut();
-        // Unknown is a timer that fired in the same batch of events in which it was canceled.
-        let Some(pending) = operations.get_mut(&operation) else {
+        // A timer may fire in the very batch of events that cancels it: what came first stands.
+        let Some(pending) = operations.get_mut(&operation).filter(|pending| pending.resolution.is_none()) else {
             return;
         };
         if pending.abandoned {

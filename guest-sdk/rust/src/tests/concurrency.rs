@@ -1,0 +1,181 @@
+//! join, select, spawn: which of them moves, and in which order.
+
+use std::{cell::RefCell, rc::Rc};
+
+use super::*;
+
+#[test]
+fn join_starts_all_and_waits_for_all() {
+    #[workflow]
+    async fn joins() -> WorkflowResult<String> {
+        let (a, (), c) = join!(work("a"), async { info!("in between") }, async { work("c").await });
+        Ok(a? + &c?)
+    }
+    let mut run = TestRun::start::<joins>(NONE);
+    assert_eq!(asked(&run), ["1:a", "2:c"]);
+    run.complete_activity(2, "C");
+    run.complete_activity(1, "A");
+    assert_eq!(run.result::<String>().unwrap(), "AC");
+}
+
+#[test]
+fn try_join_ends_with_the_first_error() {
+    #[workflow]
+    async fn joins() -> WorkflowResult<String> {
+        let (a, ()) =
+            try_join!(async { WorkflowResult::Ok(work("a").await?) }, async { Ok(sleep(seconds(9)).await?) })?;
+        Ok(a)
+    }
+    let mut run = TestRun::start::<joins>(NONE);
+    run.fail_activity(1, ApplicationFailure::new("Broken", "no"));
+    assert!(run.result::<String>().is_err());
+    assert_eq!(asked(&run), ["1:a", "2:9s", "cancel 2"]);
+
+    let mut run = TestRun::start::<joins>(NONE);
+    run.fire_timer(2);
+    run.complete_activity(1, "A");
+    assert_eq!(run.result::<String>().unwrap(), "A");
+}
+
+#[workflow]
+async fn fans_out(count: u32) -> WorkflowResult<Vec<u32>> {
+    let all = (0..count).map(|n| activity("square").arg(n).start_to_close_timeout(seconds(1)));
+    Ok(try_join_all(all).await?)
+}
+
+#[test]
+fn join_all_keeps_the_order_of_the_futures_not_of_the_answers() {
+    let mut run = TestRun::start::<fans_out>([3]);
+    for operation in [3, 1, 2] {
+        run.complete_activity(operation, operation * 10);
+    }
+    assert_eq!(run.result::<Vec<u32>>().unwrap(), [10, 20, 30]);
+    assert!(TestRun::start::<fans_out>([0]).result::<Vec<u32>>().unwrap().is_empty());
+}
+
+#[test]
+fn try_join_all_ends_with_the_first_error() {
+    let mut run = TestRun::start::<fans_out>([3]);
+    run.complete_activity(1, 1);
+    run.fail_activity(3, ApplicationFailure::new("Broken", "no"));
+    assert!(run.result::<Vec<u32>>().unwrap_err().to_string().contains("Broken"));
+}
+
+#[test]
+fn a_thousand_at_once_are_no_trouble() {
+    let mut run = TestRun::start::<fans_out>([1000]);
+    for operation in 1..=1000 {
+        run.complete_activity(operation, operation);
+    }
+    assert_eq!(run.result::<Vec<u32>>().unwrap().len(), 1000);
+}
+
+#[workflow]
+async fn races() -> WorkflowResult<String> {
+    select! {
+        result = work("slow") => Ok(result?),
+        up = sleep(seconds(5)) => {
+            up?;
+            Ok("too slow".to_owned())
+        }
+    }
+}
+
+#[test]
+fn the_activity_wins_and_the_timer_is_canceled() {
+    let mut run = TestRun::start::<races>(NONE);
+    run.complete_activity(1, "quick");
+    assert_eq!(run.result::<String>().unwrap(), "quick");
+    assert_eq!(asked(&run), ["1:slow", "2:5s", "cancel 2"]);
+}
+
+#[test]
+fn the_timer_wins_and_the_activity_goes_on() {
+    let mut run = TestRun::start::<races>(NONE);
+    run.fire_timer(2);
+    assert_eq!(run.result::<String>().unwrap(), "too slow");
+    assert_eq!(asked(&run), ["1:slow", "2:5s"]);
+}
+
+#[test]
+fn the_first_in_order_wins_where_both_are_done() {
+    #[workflow]
+    async fn both() -> WorkflowResult<u32> {
+        let mut second = signals::<u32>("second");
+        let mut first = signals::<u32>("first");
+        let mut third = signals::<u32>("third");
+        select! {
+            n = first.next() => Ok(n?),
+            n = second.next() => Ok(n?),
+            n = third.next() => Ok(n?),
+        }
+    }
+    let mut run = TestRun::start::<both>(NONE);
+    run.resume([signal("third", 3), signal("second", 2), signal("first", 1)]);
+    assert_eq!(run.result::<u32>().unwrap(), 1);
+}
+
+#[test]
+fn a_future_is_kept_by_selecting_on_a_borrow_of_it() {
+    #[workflow]
+    async fn deadline() -> WorkflowResult<u32> {
+        let mut ticks = signals::<()>("tick");
+        let mut end = sleep(seconds(60)).start();
+        let mut count = 0;
+        loop {
+            select! {
+                _ = &mut end => return Ok(count),
+                tick = ticks.next() => { tick?; count += 1 }
+            }
+        }
+    }
+    let mut run = TestRun::start::<deadline>(NONE);
+    run.signal("tick", ());
+    run.signal("tick", ());
+    run.fire_timer(1);
+    assert_eq!(run.result::<u32>().unwrap(), 2);
+    assert_eq!(asked(&run), ["1:60s"]);
+}
+
+#[test]
+fn routines_run_in_the_order_in_which_they_were_woken() {
+    #[workflow]
+    async fn routines() -> WorkflowResult<Vec<String>> {
+        let trace = Rc::new(RefCell::new(Vec::new()));
+        let handles: Vec<_> = ["a", "b", "c"]
+            .into_iter()
+            .map(|name| {
+                let trace = trace.clone();
+                spawn(async move {
+                    trace.borrow_mut().push(format!("{name} begins"));
+                    sleep(seconds(1)).await?;
+                    trace.borrow_mut().push(format!("{name} ends"));
+                    WorkflowResult::Ok(())
+                })
+            })
+            .collect();
+        trace.borrow_mut().push("main waits".into());
+        try_join_all(handles).await?;
+        Ok(trace.take())
+    }
+    let mut run = TestRun::start::<routines>(NONE);
+    run.resume([3, 1, 2].map(Event::TimerFired));
+    assert_eq!(
+        run.result::<Vec<String>>().unwrap(),
+        ["main waits", "a begins", "b begins", "c begins", "c ends", "a ends", "b ends"]
+    );
+}
+
+#[test]
+fn the_workflow_ends_with_its_main_routine() {
+    #[workflow]
+    async fn leaves_one_behind() -> WorkflowResult<()> {
+        spawn(async { sleep(seconds(9)).await });
+        sleep(seconds(1)).await?;
+        Ok(())
+    }
+    let mut run = TestRun::start::<leaves_one_behind>(NONE);
+    run.fire_timer(1);
+    run.result::<()>().unwrap();
+    assert_eq!(asked(&run), ["1:1s", "2:9s"], "nothing is canceled on the way out");
+}
