@@ -1,0 +1,63 @@
+# Everything here may be run again at any time; what is up to date costs next to nothing.
+#
+#   make demo    the order workflow, from nothing to its result
+#   make test    all checks: formatting, lints, unit, doc and end-to-end tests
+#   make bench   Mainspring beside the Temporal dev server, in one run
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build guests lint test-rust test-e2e test-all bench setup clean-demo
+SHELL := /bin/bash
+
+python := .venv/bin/python
+pytest := $(python) -m pytest --rootdir tests -c tests/pytest.ini
+# The same selection everywhere, so that cargo settles on one set of features and compiles each dependency once.
+workspace := --workspace --locked
+# Guests are the members that make nothing but a component.
+guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p;' examples/order/rust/Cargo.toml tests/guests/*/Cargo.toml 2>/dev/null | sort -u))
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+demo: build guests ## The order workflow: server, module, activity worker, client
+	@$(python) examples/order/demo.py
+
+test: lint test-rust test-e2e ## Everything that CI runs
+
+test-all: export MAINSPRING_TEST_FULL = 1
+test-all: test ## The same, with every crash and power cut (50 and 20) instead of a few
+
+lint: setup ## Formatting and clippy, warnings denied, for the host and for the guests
+	cargo fmt --all --check
+	cargo clippy $(workspace) --all-targets -- -D warnings
+	cargo clippy $(guests) --locked --target wasm32-wasip2 --profile guest -- -D warnings
+
+test-rust: setup guests ## Unit, integration and doc tests
+	cargo test $(workspace)
+
+test-e2e: build guests ## The real binary with the official SDK and the temporal CLI
+	$(pytest) tests
+
+bench: setup guests ## Mainspring beside the Temporal dev server, the store and the sandbox
+	cargo build --release --locked -p mainspring
+	$(python) tests/bench/bench.py
+	cargo run --release --locked -p mainspring-store --example commit_bench
+	cargo run --release --locked -p mainspring-sandbox --example sandbox_bench
+
+build: setup ## The server
+	cargo build $(workspace)
+
+guests: setup ## The wasm components
+	cargo build $(guests) --locked --target wasm32-wasip2 --profile guest
+
+setup: .venv/ready ## The wasm target, rustfmt, clippy and the virtual environment
+	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
+	@installed="$$(rustup component list --installed)"; for component in rustfmt clippy; do \
+	    grep -q "^$$component" <<<"$$installed" || rustup component add $$component; done
+
+.venv/ready: tests/requirements.txt examples/order/python/requirements.txt
+	python3 -m venv .venv
+	$(python) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+clean-demo: ## Forget what the demo's server has stored
+	rm -rf .demo
