@@ -124,6 +124,7 @@ impl Executor {
     }
 
     /// Drops all tasks.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn clear(&self) {
         // Out of the cell first: what a task drops may come back here.
         let tasks = self.tasks.take();

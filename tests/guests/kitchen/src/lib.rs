@@ -1,0 +1,31 @@
+//! Workflows for the end-to-end tests: each does one thing that a test wants to see.
+//!
+//! Activities are called by the names that the test gives, so that any worker will do.
+
+mod activities;
+mod cancellation;
+mod messages;
+mod plain;
+
+mainspring_workflow::export!(
+    activities::activity_race,
+    activities::activity_timeout,
+    activities::activity_with_options,
+    activities::fan_out,
+    activities::sequence,
+    cancellation::cancel_me,
+    cancellation::cancel_types,
+    cancellation::ignore_cancel,
+    messages::condition,
+    messages::signal_counter,
+    messages::signal_or_timeout,
+    plain::bytes,
+    plain::chain,
+    plain::echo,
+    plain::echo_all,
+    plain::fail_with,
+    plain::log_lines,
+    plain::own_info,
+    plain::panic_after_timer,
+    plain::sleeps,
+);
