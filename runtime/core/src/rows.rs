@@ -3,7 +3,12 @@
 //! The rows are protobuf messages of our own: new fields can be added and old rows stay readable. Tags are never
 //! reused.
 
-use mainspring_api::{common::Payloads, enums::WorkflowExecutionStatus, failure::Failure, history::HistoryEvent};
+use mainspring_api::{
+    common::Payloads,
+    enums::WorkflowExecutionStatus,
+    failure::Failure,
+    history::{HistoryEvent, history_event::Attributes},
+};
 
 use crate::{
     RunState, Time,
@@ -128,6 +133,11 @@ impl RunState {
         });
         self.module = Some(row.module).filter(|module| !module.is_empty());
         self.start_request_id = row.start_request_id;
+        for event in &row.buffered {
+            if let Some(Attributes::TimerFiredEventAttributes(fired)) = &event.attributes {
+                self.timers.remove(&fired.timer_id);
+            }
+        }
         self.buffered = row.buffered;
         self.transitions = row.transitions;
         let folded = self.activities.len();

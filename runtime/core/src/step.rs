@@ -69,6 +69,8 @@ impl<'a> Step<'a> {
         let mut last_id = 0;
         for mut event in buffered {
             crate::activity::set_started_event_id(&mut event, last_id);
+            // Part of the history from now on: its time must not lie before that of the event ahead of it.
+            event.event_time = Some(self.now.to_proto());
             last_id = self.append(event);
         }
         any
