@@ -6,7 +6,7 @@
 //!
 //! Both sides run behind the same committer with as many writers. A writer submits a step of four changes (about
 //! 1 KiB) and waits until it is durable before its next. The bare side is the least that any journal must do: what
-//! it reaches is what the disk and the threads allow. The directory must be on a real disk: tmpfs measures nothing.
+//! it reaches is what the disk and the threads allow. Each side is measured three times for N seconds, in turns. The directory must be on a real disk: tmpfs measures nothing.
 
 use std::fs::File;
 use std::io::Write;
@@ -22,13 +22,15 @@ use mainspring_store::{Batch, CommitResults, Committer, Key, Op, ShardId, SledOp
 const WRITERS: [usize; 4] = [1, 8, 64, 512];
 /// Threads that prepare the writers' batches, as the shards of a server would.
 const DRIVERS: usize = 2;
+/// How often each side is measured, in turns.
+const ROUNDS: usize = 3;
 const HISTORY_BYTES: usize = 640;
 const STATE_BYTES: usize = 256;
 const TASK_BYTES: usize = 64;
 
 fn main() {
     let mut json = false;
-    let mut seconds = 3;
+    let mut seconds = 1;
     let mut dir = std::env::temp_dir();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -46,10 +48,14 @@ fn main() {
     );
     let mut lines = Vec::new();
     for writers in WRITERS {
-        let bare = measure(&dir, writers, duration, |dir| Box::new(BareFile::create(dir)));
-        let sled = measure(&dir, writers, duration, |dir| {
-            Box::new(open_sled(dir, SledOptions::default()).expect("a new store"))
-        });
+        // In turns, because the disk and the machine are rarely alone.
+        let (mut bare, mut sled) = (Measured::default(), Measured::default());
+        for _ in 0..ROUNDS {
+            bare.add(measure(&dir, writers, duration, |dir| Box::new(BareFile::create(dir))));
+            sled.add(measure(&dir, writers, duration, |dir| {
+                Box::new(open_sled(dir, SledOptions::default()).expect("a new store"))
+            }));
+        }
         let ratio = sled.per_second() / bare.per_second();
         println!(
             "{writers:>7} | {:>9.0} {:>7.1} {:>8.2} | {:>9.0} {:>7.1} {:>8.2} | {ratio:>5.2} | {:>12.1}",
@@ -78,6 +84,7 @@ fn main() {
     }
 }
 
+#[derive(Default)]
 struct Measured {
     commits: u64,
     groups: u64,
@@ -89,6 +96,15 @@ struct Measured {
 }
 
 impl Measured {
+    fn add(&mut self, other: Measured) {
+        self.commits += other.commits;
+        self.groups += other.groups;
+        self.elapsed += other.elapsed;
+        self.p99_ms = self.p99_ms.max(other.p99_ms);
+        self.disk_bytes += other.disk_bytes;
+        self.logical_bytes += other.logical_bytes;
+    }
+
     fn per_second(&self) -> f64 {
         self.commits as f64 / self.elapsed.as_secs_f64()
     }

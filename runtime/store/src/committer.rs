@@ -53,6 +53,9 @@ impl Committer {
     ///
     /// Waits while the queue is full ([`limits::QUEUE_BATCHES`], [`limits::QUEUE_BYTES`]), except on the committer's
     /// own thread: a callback may submit without a deadlock.
+    ///
+    /// A refusal ([`StoreError::is_refusal`]) leaves the committer as it was: [`StoreError::Fenced`] and
+    /// [`StoreError::TooLarge`] concern the one batch, [`StoreError::Full`] everything that was grouped with it.
     pub fn submit(&self, batch: Batch, done: Done) {
         let job = Job { bytes: batch.byte_size(), batch, done };
         let may_wait = !self.is_own_thread();

@@ -19,7 +19,8 @@ pub enum StoreError {
 
     /// Bytes on disk are not what was written.
     #[error(
-        "the data is corrupt at key \"{key}\": {what}. Stop the server, keep a copy of the directory, and restore the last good backup"
+        "the data is corrupt{}: {what}. Stop the server, keep a copy of the directory, and restore the last good backup",
+        at_key(key)
     )]
     Corrupt {
         /// The key in readable form; empty if the fault is not at one key.
@@ -101,4 +102,8 @@ impl StoreError {
     pub fn is_refusal(&self) -> bool {
         matches!(self, StoreError::Fenced { .. } | StoreError::TooLarge { .. } | StoreError::Full { .. })
     }
+}
+
+fn at_key(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!(" at key \"{key}\"") }
 }

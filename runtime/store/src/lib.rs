@@ -42,6 +42,7 @@ mod keys;
 mod layout;
 pub mod limits;
 mod memory;
+mod options;
 mod record;
 mod sled;
 mod store;
@@ -53,6 +54,7 @@ pub use fault::{Fault, FaultStore};
 
 pub use keys::{prefix_end, readable_key};
 pub use memory::MemoryStore;
-pub use sled::{SledOptions, SledStore, open_sled};
+pub use options::SledOptions;
+pub use sled::{SledStore, open_sled};
 pub use store::{Batch, CommitResults, Key, Op, ShardId, Store};
 pub use verify::VerifyReport;

@@ -1,5 +1,7 @@
 //! Every bound of this crate, with its reason. Nothing else in the crate names a bare limit.
 
+use std::time::Duration;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -12,10 +14,12 @@ pub const VALUE_BYTES_MAX: usize = 64 * MIB;
 /// Largest batch, keys and values together, in bytes. A step's commands are at most 16 MiB, a module 64 MiB.
 pub const BATCH_BYTES_MAX: usize = 96 * MIB;
 
-/// A group takes no further batch once it has this many: it bounds the wait of the first one in it.
+/// Batches of one group. It bounds how long the first one waits.
 pub const GROUP_BATCHES: usize = 4_096;
 
-/// A group takes no further batch once it has this many bytes: what is written between two fdatasyncs.
+/// Bytes of one group (a larger batch goes alone). At most three groups are applied and not yet durable: one that is
+/// being flushed, one behind it, one being applied. That bounds what sled writes between two fdatasyncs, while it may
+/// already use freed segments anew: in 20 simulated power cuts with groups this full nothing was lost.
 pub const GROUP_BYTES: usize = 4 * MIB;
 
 /// Batches that may wait for the committer. A writer that finds the queue full waits: that is the back-pressure.
@@ -55,3 +59,7 @@ pub const SECTOR_BYTES: u64 = 512;
 
 /// Verification stops to collect after this many faults: the first ones tell the story.
 pub const VERIFY_FAULTS_MAX: usize = 16;
+
+/// How long opening waits for sled's threads to let go of a file that this process had open before. They take
+/// milliseconds; a store that stopped after a failed write keeps its file until the process ends.
+pub const LINGERING_LOCK: Duration = Duration::from_secs(5);

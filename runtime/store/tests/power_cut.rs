@@ -20,7 +20,7 @@ use mainspring_store::{Batch, Committer, Store};
 use support::{SHARD, new_dir, noise, open};
 
 const ROUNDS: usize = 10;
-const WRITERS: u64 = 16;
+const WRITERS: u64 = 128;
 const DIR: &str = "MAINSPRING_POWER_CUT_DIR";
 
 /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
@@ -52,7 +52,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
             };
             acknowledged[id.parse::<usize>().unwrap()] = Some(step.parse::<u64>().unwrap());
             count += 1;
-            if count == 3_000 * (round + 1) {
+            if count == 6_000 + 500 * round {
                 run("python3", &["-c".as_ref(), SHUTDOWN.as_ref(), &mount.path]);
             }
         }
@@ -90,7 +90,7 @@ fn writer() {
         let mut batch = Batch::new(SHARD, 0);
         batch.put(key(round, id, step), noise(step, 900));
         // Rows that are overwritten again and again make sled move pages and use segments anew.
-        batch.put(format!("state/{id}"), noise(step, 2_000));
+        batch.put(format!("state/{id}"), noise(step, 8_000));
         let send = send.clone();
         committer.submit(
             batch,
