@@ -68,7 +68,7 @@ pub struct Run {
     finished: bool,
     /// Whether the journal says that the run is closed.
     closed: bool,
-    scheduled_event_id: i64,
+    task: Task,
     /// The WorkflowTaskStarted that was activated and has not been answered by the journal, and what came out.
     unanswered: Option<(i64, Vec<Issued>)>,
     matching: Matching,
@@ -77,6 +77,15 @@ pub struct Run {
     pending: Vec<Event>,
     /// The digest that the latest WorkflowTaskCompleted names.
     recorded_digest: Option<String>,
+}
+
+/// The workflow task under way, as the journal tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    None,
+    Scheduled(i64),
+    /// With the id of its WorkflowTaskScheduled.
+    Started(i64, i64),
 }
 
 /// What a walk came to.
@@ -110,7 +119,7 @@ impl Run {
             begun: false,
             finished: false,
             closed: false,
-            scheduled_event_id: 0,
+            task: Task::None,
             unanswered: None,
             matching: Matching::default(),
             begun_activities: BegunActivities::default(),
@@ -198,11 +207,12 @@ impl Run {
                 }
                 Some(Attributes::WorkflowTaskScheduledEventAttributes(_)) => {
                     self.matching.finish(event.event_id)?;
-                    self.scheduled_event_id = event.event_id;
+                    self.expect_task(event.event_id, Task::None)?;
+                    self.task = Task::Scheduled(event.event_id);
                 }
                 Some(Attributes::WorkflowTaskStartedEventAttributes(started)) => {
-                    self.matching.finish(event.event_id)?;
-                    self.check_scheduled(event.event_id, started.scheduled_event_id)?;
+                    self.expect_task(event.event_id, Task::Scheduled(started.scheduled_event_id))?;
+                    self.task = Task::Started(started.scheduled_event_id, event.event_id);
                     let next = events.get(index + 1).map(|next| next.attributes.as_ref());
                     match next {
                         None if live == Some(event.event_id) => {
@@ -234,7 +244,12 @@ impl Run {
                     self.task_failed(event.event_id, failed)?
                 }
                 Some(Attributes::WorkflowTaskTimedOutEventAttributes(timed_out)) => {
-                    self.check_scheduled(event.event_id, timed_out.scheduled_event_id)?;
+                    // A task that no worker took has no WorkflowTaskStarted.
+                    let task = match timed_out.started_event_id {
+                        0 => Task::Scheduled(timed_out.scheduled_event_id),
+                        started_event_id => Task::Started(timed_out.scheduled_event_id, started_event_id),
+                    };
+                    self.end_task(event.event_id, task)?;
                 }
                 _ => self.other_event(event)?,
             }
@@ -269,17 +284,27 @@ impl Run {
         Ok(())
     }
 
-    fn check_scheduled(&self, event_id: i64, scheduled_event_id: i64) -> Result<(), TaskFailure> {
-        match scheduled_event_id == self.scheduled_event_id && scheduled_event_id != 0 {
+    fn expect_task(&self, event_id: i64, expected: Task) -> Result<(), TaskFailure> {
+        let words = |task| match task {
+            Task::None => "no workflow task".to_owned(),
+            Task::Scheduled(scheduled) => format!("a workflow task that event {scheduled} scheduled"),
+            Task::Started(scheduled, started) => {
+                format!("a workflow task that event {scheduled} scheduled and event {started} started")
+            }
+        };
+        match self.task == expected {
             true => Ok(()),
-            false => Err(TaskFailure::history(
-                event_id,
-                format!(
-                    "it names WorkflowTaskScheduled {scheduled_event_id}, where the history has {}",
-                    self.scheduled_event_id
-                ),
-            )),
+            false => {
+                let (expected, found) = (words(expected), words(self.task));
+                Err(TaskFailure::history(event_id, format!("it takes {expected}, and there is {found}")))
+            }
         }
+    }
+
+    fn end_task(&mut self, event_id: i64, task: Task) -> Result<(), TaskFailure> {
+        self.expect_task(event_id, task)?;
+        self.task = Task::None;
+        Ok(())
     }
 
     fn task_completed(
@@ -287,7 +312,7 @@ impl Run {
         event_id: i64,
         completed: &WorkflowTaskCompletedEventAttributes,
     ) -> Result<(), TaskFailure> {
-        self.check_scheduled(event_id, completed.scheduled_event_id)?;
+        self.end_task(event_id, Task::Started(completed.scheduled_event_id, completed.started_event_id))?;
         // The digest is kept in the field for versions of workers, which Temporal has deprecated and every tool shows.
         #[allow(deprecated)]
         if let Some(stamp) = completed.worker_version.as_ref().filter(|stamp| !stamp.build_id.is_empty()) {
@@ -309,7 +334,7 @@ impl Run {
     }
 
     fn task_failed(&mut self, event_id: i64, failed: &WorkflowTaskFailedEventAttributes) -> Result<(), TaskFailure> {
-        self.check_scheduled(event_id, failed.scheduled_event_id)?;
+        self.end_task(event_id, Task::Started(failed.scheduled_event_id, failed.started_event_id))?;
         // From a reset on the run draws other randomness, or it would repeat the ids that it has used.
         if failed.cause() == WorkflowTaskFailedCause::ResetWorkflow
             && !failed.new_run_id.is_empty()

@@ -2,18 +2,22 @@
 
 use std::collections::VecDeque;
 
-use mainspring_api::history::{HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes};
+use mainspring_api::{
+    enums::EventType,
+    history::{HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes},
+};
 use mainspring_core::command;
 
 use crate::{TaskFailure, operations::Issued};
 
 /// The commands of one activation, as the events that follow its WorkflowTaskCompleted are compared with them: one to
-/// one, in order. Other events may stand between those of commands, because a command may have effects at once.
+/// one, in order. Between the events of commands stands nothing but the effect that a request to cancel may have at once:
+/// a server writes them all in one go, and what happened meanwhile comes after them.
 #[derive(Debug, Default)]
 pub struct Matching {
     commands: VecDeque<Issued>,
     completed_event_id: i64,
-    /// The first event after the latest matched one that no command has caused: where the next command's should be.
+    /// The event that stands where the next command's should.
     other: Option<(i64, String)>,
 }
 
@@ -33,6 +37,10 @@ impl Matching {
         let Some(issued) = self.commands.pop_front() else {
             return Err(TaskFailure::nondeterminism(id, command::describe_event(event), "asked for nothing more"));
         };
+        if let Some((id, other)) = self.other.take() {
+            let asked = format!("asked for {}", command::describe(&issued.command));
+            return Err(TaskFailure::nondeterminism(id, other, asked));
+        }
         if let Err(difference) = command::check(&issued.command, event, started) {
             let asked = command::describe(&issued.command);
             return Err(TaskFailure::nondeterminism(id, command::describe_event(event), format!("asked for {asked}"))
@@ -45,13 +53,13 @@ impl Matching {
                 format!("it belongs to WorkflowTaskCompleted {named}, but stands behind {expected}"),
             ));
         }
-        self.other = None;
         Ok(issued.starts)
     }
 
     /// An event that no command causes.
     pub fn other_event(&mut self, event: &HistoryEvent) {
-        if self.other.is_none() && !self.commands.is_empty() {
+        let effect = event.event_type() == EventType::ActivityTaskCanceled;
+        if self.other.is_none() && !self.commands.is_empty() && !effect {
             self.other = Some((event.event_id, command::describe_event(event)));
         }
     }

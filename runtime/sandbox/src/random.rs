@@ -116,6 +116,6 @@ mod tests {
         let drawn: Vec<_> = [Stream::Workflow, Stream::Wasi, Stream::WasiInsecure]
             .map(|stream| hex::encode(streams.bytes(stream, 8)))
             .into();
-        assert_eq!(drawn, ["", "", ""]);
+        assert_eq!(drawn, ["1e4970d598f3bf44", "3d06ba65d8400b0d", "5b7538e391e4d6e9"]);
     }
 }

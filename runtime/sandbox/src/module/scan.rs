@@ -2,7 +2,7 @@
 //!
 //! Only structure is read here. wasmtime validates the rest while it compiles, under a deadline.
 
-use wasmparser::{BinaryReaderError, ComponentExternalKind, Encoding, Parser, Payload};
+use wasmparser::{BinaryReaderError, ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, TypeBounds};
 
 use crate::{
     ModuleError,
@@ -98,7 +98,10 @@ impl Scan {
             Payload::ComponentImportSection(section) if self.depth == 0 => {
                 for import in section {
                     let import = import.map_err(|error| broken(&error))?;
-                    self.imports.push(import.name.name.to_owned());
+                    // A world that uses a type under a name of its own "imports" it: nothing has to be provided.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        self.imports.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(section) if self.depth == 0 => {

@@ -1,4 +1,4 @@
-//! `wasi:io`: the three standard streams, which are always ready, and no waiting.
+//! `wasi:io`: the three standard streams. They are always ready, so nothing ever waits.
 //!
 //! A stream's representation says which one it is, so no table is kept and a guest cannot make the host hold anything.
 
@@ -22,10 +22,12 @@ pub const STDERR: u32 = 2;
 
 /// What one write may carry, as `check-write` says.
 const WRITE_BYTES_MAX: u64 = 64 * 1024;
-const WAIT_INSTEAD: &str = "it would block; await timers, activities and signals of mainspring:workflow instead";
+/// The only pollable: of a stream, and always ready. C libraries ask for it before they write.
+const READY: u32 = 0;
+const WRITE_INSTEAD: &str = "write the bytes yourself; its input is empty";
 
 fn trap(call: &str) -> StreamError {
-    StreamError::Trap(refuse(call, WAIT_INSTEAD).into())
+    StreamError::Trap(refuse(call, WRITE_INSTEAD).into())
 }
 
 impl HostState {
@@ -78,7 +80,7 @@ impl HostOutputStream for HostState {
     }
 
     fn subscribe(&mut self, _stream: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {
-        Err(refuse("wasi:io/streams.[method]output-stream.subscribe", WAIT_INSTEAD).into())
+        Ok(Resource::new_own(READY))
     }
 
     fn write_zeroes(&mut self, stream: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
@@ -130,7 +132,7 @@ impl HostInputStream for HostState {
     }
 
     fn subscribe(&mut self, _stream: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
-        Err(refuse("wasi:io/streams.[method]input-stream.subscribe", WAIT_INSTEAD).into())
+        Ok(Resource::new_own(READY))
     }
 
     fn drop(&mut self, _stream: Resource<DynInputStream>) -> wasmtime::Result<()> {
@@ -139,18 +141,21 @@ impl HostInputStream for HostState {
 }
 
 impl poll::Host for HostState {
-    fn poll(&mut self, _pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
-        Err(refuse("wasi:io/poll.poll", WAIT_INSTEAD).into())
+    fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        if pollables.is_empty() {
+            return Err(refuse("wasi:io/poll.poll without pollables", "there is nothing to wait for").into());
+        }
+        Ok((0..).take(pollables.len()).collect())
     }
 }
 
 impl HostPollable for HostState {
     fn ready(&mut self, _pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
-        Err(refuse("wasi:io/poll.[method]pollable.ready", WAIT_INSTEAD).into())
+        Ok(true)
     }
 
     fn block(&mut self, _pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
-        Err(refuse("wasi:io/poll.[method]pollable.block", WAIT_INSTEAD).into())
+        Ok(())
     }
 
     fn drop(&mut self, _pollable: Resource<DynPollable>) -> wasmtime::Result<()> {

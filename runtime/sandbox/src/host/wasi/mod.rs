@@ -6,7 +6,8 @@
 //! | `random` | streams that the run id seeds |
 //! | `io/streams`, `cli/stdout`, `cli/stderr` | lines of the workflow's log, muted in replay; stdin is at its end |
 //! | `cli/environment`, `cli/terminal-*`, `filesystem/preopens` | empty |
-//! | `io/poll`, `cli/exit`, `sockets` | refused with a clear message when called |
+//! | `io/poll` | whatever can be polled is ready: only a stream can be |
+//! | `cli/exit`, `sockets` | refused with a clear message when called |
 //! | `filesystem/types` | there is no directory to begin with, so no call can succeed |
 //!
 //! `wasmtime-wasi` provides the types, and everything that is not shadowed here. It comes first, so that a new

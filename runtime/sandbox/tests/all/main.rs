@@ -1,0 +1,13 @@
+//! The sandbox from outside: real modules, whole runs.
+//!
+//! `support` holds a tiny server that keeps one run's journal; every other file is one promise of the sandbox.
+
+mod activities;
+mod cache;
+mod cancellation;
+mod determinism;
+mod divergence;
+mod limits;
+mod runs;
+mod support;
+mod uploads;
