@@ -324,3 +324,120 @@ impl ServerConfig {
 fn toml_only(text: &str) -> Figment {
     Figment::from(Serialized::defaults(ServerConfig::default())).merge(Toml::string(text))
 }
+
+#[cfg(test)]
+// Figment's test harness wants its own, large error.
+#[allow(clippy::result_large_err)]
+mod tests {
+    use figment::Jail;
+
+    use super::*;
+
+    /// What loading says, with a file of this text and this environment.
+    fn load(file: &str, environment: &[(&str, &str)], overrides: &Overrides) -> Result<ServerConfig, String> {
+        let mut loaded = Err("nothing was loaded".to_owned());
+        Jail::expect_with(|jail| {
+            jail.create_file("mainspring.toml", file)?;
+            for (key, value) in environment {
+                jail.set_env(key, value);
+            }
+            loaded =
+                ServerConfig::load(Some(Path::new("mainspring.toml")), overrides).map_err(|error| format!("{error:#}"));
+            Ok(())
+        });
+        loaded
+    }
+
+    fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
+        load(file, environment, &Overrides::default()).expect_err("the settings are refused")
+    }
+
+    #[test]
+    fn without_anything_the_defaults_hold() {
+        let config = load("", &[], &Overrides::default()).unwrap();
+        assert_eq!(config, ServerConfig::default());
+        assert_eq!(config.address().to_string(), "127.0.0.1:7233");
+        assert_eq!(config.namespaces, ["default"]);
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_the_environment_over_the_file() {
+        let file = "port = 1\nshards = 2\ndata_dir = \"file\"\n[sandbox]\ncompile_time = \"1m 30s\"\n";
+        let environment =
+            [("MAINSPRING_PORT", "10"), ("MAINSPRING_DATA_DIR", "env"), ("MAINSPRING_GUEST__ACTIVATION_TIME", "250ms")];
+        let overrides = Overrides { port: Some(100), ..Default::default() };
+        let config = load(file, &environment, &overrides).unwrap();
+        assert_eq!((config.port, config.data_dir.to_str(), config.shards), (100, Some("env"), 2));
+        assert_eq!(config.sandbox.compile_time, Duration::from_secs(90));
+        assert_eq!(config.guest.activation_time, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_wherever_it_stands() {
+        for (file, environment, key) in [
+            ("prot = 1", vec![], "prot"),
+            ("[sandbox]\nmemory = 1", vec![], "memory"),
+            ("", vec![("MAINSPRING_PROT", "1")], "prot"),
+            ("", vec![("MAINSPRING_STORE__CACHE", "1")], "cache"),
+        ] {
+            let message = refusal(file, &environment);
+            assert!(message.contains(&format!("unknown field: found `{key}`")), "{message}");
+        }
+        assert!(refusal("prot = 1", &[]).contains("mainspring.toml"));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_it_should_be() {
+        let message = refusal("drain_time = 10", &[]);
+        assert!(message.contains("a duration with its unit") && message.contains("drain_time"), "{message}");
+        let message = refusal("port = \"http\"", &[]);
+        assert!(message.contains("u16") && message.contains("port"), "{message}");
+        let message = refusal("[log]\nformat = \"xml\"", &[]);
+        assert!(message.contains("json") && message.contains("format"), "{message}");
+    }
+
+    #[test]
+    fn the_variables_of_the_command_line_are_no_settings() {
+        let environment = [("MAINSPRING_ADDRESS", "127.0.0.1:1"), ("MAINSPRING_NAMESPACE", "other")];
+        assert_eq!(load("", &environment, &Overrides::default()), Ok(ServerConfig::default()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_no_empty_one() {
+        let error = ServerConfig::load(Some(Path::new("/nowhere/mainspring.toml")), &Overrides::default());
+        assert!(error.unwrap_err().to_string().contains("/nowhere/mainspring.toml"));
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_is_refused() {
+        for ip in ["0.0.0.0", "192.168.1.1", "::"] {
+            let message = refusal(&format!("ip = \"{ip}\""), &[]);
+            assert!(message.contains("no authentication") && message.contains(ip), "{message}");
+        }
+        assert!(load("ip = \"::1\"", &[], &Overrides::default()).is_ok());
+    }
+
+    #[test]
+    fn settings_that_can_never_work_are_refused_by_name() {
+        for (file, name) in [
+            ("namespaces = []", "namespaces"),
+            ("namespaces = [\"\"]", "namespaces[0]"),
+            ("namespaces = [\"a\", \"a\"]", "\"a\" is there twice"),
+            ("shards = 0", "shards"),
+            ("grpc_message_bytes = 1000", "grpc_message_bytes"),
+            ("[sandbox]\ncompiles_at_once = 0", "sandbox.compiles_at_once"),
+        ] {
+            let message = refusal(file, &[]);
+            assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_back() {
+        let mut config = ServerConfig { port: 7, drain_time: Duration::from_millis(1_500), ..Default::default() };
+        config.log.format = LogFormat::Json;
+        let text = config.to_toml().unwrap();
+        assert!(text.contains("drain_time = \"1s 500ms\""), "{text}");
+        assert_eq!(load(&text, &[], &Overrides::default()), Ok(config));
+    }
+}
