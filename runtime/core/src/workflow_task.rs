@@ -247,7 +247,7 @@ impl Step<'_> {
             scheduled_event_id: task.scheduled_event_id,
             started_event_id: task.started_event_id,
             identity: identity.clone(),
-            worker_version: (!build_id.is_empty()).then(|| WorkerVersionStamp { build_id, use_versioning: false }),
+            worker_version: (!build_id.is_empty()).then_some(WorkerVersionStamp { build_id, use_versioning: false }),
             sdk_metadata,
             ..Default::default()
         };

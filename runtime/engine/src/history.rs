@@ -14,12 +14,20 @@ impl Engine {
     /// A page of a run's history. Only durable events are shown.
     pub async fn history(&self, namespace: &str, query: HistoryQuery) -> Result<HistoryPage, EngineError> {
         let workflow = self.workflow(namespace, &query.run.workflow_id)?;
+        let given: Option<Uuid> = query.run.run_id.parse().ok();
+        let waits = query.wait.map(|wait| tokio::time::Instant::now() + wait);
+        // Subscribed before the first look, nothing can happen unseen in between.
+        let early = given.filter(|_| waits.is_some()).map(|run| self.shared().notifier.subscribe(run));
         let (run, mut next_event_id, mut is_running) = self.head(&workflow, query.run.clone()).await?;
-        if let Some(wait) = query.wait {
-            let deadline = tokio::time::Instant::now() + wait;
-            let mut heads = self.shared().notifier.subscribe(run);
-            // What has happened between the first look and the subscription.
-            (_, next_event_id, is_running) = self.head(&workflow, run_ref(&workflow, run)).await?;
+        if let Some(deadline) = waits {
+            let mut heads = match early {
+                Some(heads) => heads,
+                None => {
+                    let heads = self.shared().notifier.subscribe(run);
+                    (_, next_event_id, is_running) = self.head(&workflow, run_ref(&workflow, run)).await?;
+                    heads
+                }
+            };
             while is_running && (query.close_event_only || next_event_id <= query.from_event_id) {
                 let Ok(Ok(())) = tokio::time::timeout_at(deadline, heads.changed()).await else { break };
                 match heads.borrow_and_update().clone() {

@@ -6,7 +6,9 @@
 //! batch, `keys` says where each record lives.
 
 mod activation;
+mod activities;
 mod clock;
+mod deploy;
 mod engine;
 mod error;
 mod history;
@@ -15,6 +17,7 @@ mod keys;
 mod limits;
 mod matching;
 mod modules;
+mod open;
 mod rows;
 mod run;
 mod shard;
@@ -22,6 +25,7 @@ mod timers;
 mod types;
 mod verify;
 mod visibility;
+mod workflows;
 
 pub use engine::Engine;
 pub use error::EngineError;

@@ -6,6 +6,14 @@ use std::time::Duration;
 pub const REQUESTS_PER_SHARD: usize = 10_000;
 /// Requests that may wait for one run while its activation runs.
 pub const REQUESTS_PER_RUN: usize = 2_000;
+/// Events of one step, in bytes: what has waited for a run is taken in portions of about this size.
+pub const STEP_BYTES: usize = 8 * 1024 * 1024;
+/// What a run takes in memory beside what its events account for, in bytes.
+pub const RUN_BYTES: usize = 4 * 1024;
+/// Runs that a shard keeps in memory, in bytes; those in use do not count against it.
+pub const SHARD_BYTES: usize = 64 * 1024 * 1024;
+/// Runs whose timers are fired before the shard looks at its requests again.
+pub const TIMERS_AT_ONCE: usize = 256;
 /// Timer rows of the near future that a shard keeps in memory.
 pub const TIMERS_IN_MEMORY: usize = 20_000;
 /// Rows that one read of the store asks for.

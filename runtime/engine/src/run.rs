@@ -228,6 +228,16 @@ impl LoadedRun {
             .collect()
     }
 
+    /// Encoded bytes of the events that wait for the end of the step.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.events.iter().map(Message::encoded_len).sum()
+    }
+
+    /// What the run takes in memory, roughly: a state is never larger than the events that it is the fold of.
+    pub fn weight(&self) -> usize {
+        limits::RUN_BYTES + usize::try_from(self.state.history_bytes).unwrap_or(usize::MAX / 2)
+    }
+
     pub fn is_closed(&self) -> bool {
         self.state.status != WorkflowExecutionStatus::Running
     }

@@ -8,6 +8,9 @@
 //! The shard decides on top of steps that are not durable yet. Nobody outside learns of a step before it is: replies,
 //! tasks and notifications all leave in the commit's callback.
 
+mod starts;
+mod upkeep;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -19,12 +22,12 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use lru::LruCache;
 use mainspring_core::{
-    Rejection, Time,
-    workflow::{CurrentRun, StartDecision, StartWorkflow},
+    Rejection,
+    workflow::{CurrentRun, StartWorkflow},
     workflow_task::{CompletionOutcome, WorkflowTaskCompletion, retry_pause},
 };
 use mainspring_sandbox::{Digest, RunKey as SandboxRun};
-use mainspring_store::{Batch, ShardId, prefix_end};
+use mainspring_store::{Batch, ShardId};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -38,7 +41,7 @@ use crate::{
     limits,
     matching::QueueKey,
     rows::{CurrentRow, decode},
-    run::{LoadedRun, Reply, Work, for_each_row},
+    run::{LoadedRun, Reply, Work},
     timers::Timers,
 };
 
@@ -67,6 +70,10 @@ pub enum Request {
     /// A module was deployed on a task queue: what waited for one is tried.
     Deployed {
         queue: QueueKey,
+    },
+    /// The server has started: workflow tasks that were ready when it stopped are tried.
+    Resume {
+        namespace: Uuid,
     },
     /// Removes a run that has closed, with everything that is stored of it.
     Purge {
@@ -125,6 +132,8 @@ struct Workflow {
     /// None until it is read; then whether there is a latest run.
     current: Option<Option<CurrentRun>>,
     runs: HashMap<Uuid, LoadedRun>,
+    /// What the runs take in memory, roughly, in bytes.
+    weight: usize,
     /// Batches that are not durable yet. While there are any, the store does not know what the memory knows.
     in_flight: Arc<AtomicUsize>,
 }
@@ -142,8 +151,10 @@ pub struct Shard {
     shared: Arc<Shared>,
     workflows: LruCache<WorkflowKey, Workflow>,
     timers: Timers,
-    /// Workflows to keep in memory.
+    /// Workflows to keep in memory, by number.
     capacity: usize,
+    /// What they take, roughly, in bytes.
+    weight: usize,
     /// Runs whose activation is under way.
     busy: usize,
     stopping: bool,
@@ -168,6 +179,7 @@ impl Shard {
             workflows: LruCache::unbounded(),
             timers,
             capacity,
+            weight: 0,
             busy: 0,
             stopping: false,
         })
@@ -205,7 +217,8 @@ impl Shard {
             Request::Activated { run, module, started_event_id, attempt, outcome } => {
                 self.take_outcome(run, module, started_event_id, attempt, outcome);
             }
-            Request::Deployed { queue } => self.retry_waiting(&queue),
+            Request::Deployed { queue } => self.retry_waiting(queue.namespace, Some(&queue.name)),
+            Request::Resume { namespace } => self.retry_waiting(namespace, None),
             Request::Purge { run, done } => self.purge(run, done),
             Request::Stop => self.stopping = true,
         }
@@ -283,6 +296,8 @@ impl Shard {
         work(self, &mut run);
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
         workflow.runs.insert(key.run, run);
+        let weight = workflow.runs.values().map(LoadedRun::weight).sum();
+        self.weight = self.weight + weight - std::mem::replace(&mut workflow.weight, weight);
     }
 
     // Steps.
@@ -338,12 +353,23 @@ impl Shard {
         self.with_run(&key, |shard, run| {
             run.busy = false;
             shard.end_workflow_task(run, module, started, attempt, outcome);
-            // All that has waited goes into the same step: one commit, and one turn of the workflow.
-            while let Some(work) = run.mailbox.pop_front() {
+            shard.take_mailbox(run);
+        });
+    }
+
+    /// What has waited for a run goes into one step, as far as it fits: one commit, and one turn of the workflow.
+    fn take_mailbox(&mut self, run: &mut LoadedRun) {
+        loop {
+            while run.pending_bytes() < limits::STEP_BYTES
+                && let Some(work) = run.mailbox.pop_front()
+            {
                 run.apply(work);
             }
-            shard.settle(run);
-        });
+            self.settle(run);
+            if run.busy || run.mailbox.is_empty() {
+                return;
+            }
+        }
     }
 
     fn end_workflow_task(&self, run: &mut LoadedRun, module: Digest, started: i64, attempt: i32, outcome: Outcome) {
@@ -413,7 +439,11 @@ impl Shard {
             batch,
             Box::new(move |durable| {
                 in_flight.fetch_sub(1, Ordering::AcqRel);
-                let durable = durable.map_err(|error| shared.lost(&error));
+                // The memory is ahead of the store now, and cannot go back: a refusal is as bad as a failed disk.
+                let durable = durable.map_err(|error| {
+                    shared.fail(&error.to_string());
+                    shared.lost(&error)
+                });
                 if durable.is_ok() {
                     for (queue, task) in ready {
                         shared.matching.offer(queue, task);
@@ -438,208 +468,16 @@ impl Shard {
         );
     }
 
-    // Starts.
-
-    fn take_start(&mut self, key: WorkflowKey, run: Uuid, start: Box<StartWorkflow>, reply: StartReply) {
-        let decision = match self.current(&key).and_then(|current| Ok(start.decide(current.as_ref())?)) {
-            Ok(decision) => decision,
-            Err(error) => return self.reply_in_order(Box::new(move |durable| answer(reply, durable.and(Err(error))))),
-        };
-        let existing = |run_id: String, status, reply: StartReply| -> Reply {
-            Box::new(move |durable| {
-                let started =
-                    Started { run_id: run_id.clone(), first_execution_run_id: run_id, started: false, status };
-                answer(reply, durable.map(|()| started));
-            })
-        };
-        use mainspring_api::enums::WorkflowExecutionStatus as Status;
-        match decision {
-            StartDecision::Begin => self.begin(key, run, start, reply),
-            StartDecision::UseExisting { run_id } => {
-                self.reply_in_order(existing(run_id, Status::Running, reply));
-            }
-            StartDecision::Repeated { run_id, status } => {
-                let answered = Box::new(move |durable: Result<(), EngineError>| {
-                    let started =
-                        Started { run_id: run_id.clone(), first_execution_run_id: run_id, started: true, status };
-                    answer(reply, durable.map(|()| started));
-                });
-                self.reply_in_order(answered);
-            }
-            StartDecision::TerminateAndBegin { run_id } => {
-                self.terminate_and_begin(key, run_id, run, start, reply);
-            }
-        }
-    }
-
-    /// Terminates the running one, then starts again. A crash between the two leaves a terminated run and a client
-    /// without an answer, which asks again.
-    fn terminate_and_begin(
-        &mut self,
-        key: WorkflowKey,
-        running: String,
-        run: Uuid,
-        start: Box<StartWorkflow>,
-        reply: StartReply,
-    ) {
-        let (handle, workflow) = (self.handle.clone(), key.clone());
-        let work: Work = Box::new(move |step| {
-            let outcome = match step {
-                // One that has closed meanwhile is as good as terminated.
-                Ok(step) if !step.state.is_running() => Ok(()),
-                Ok(step) => {
-                    let reason = "TerminateIfRunning WorkflowIdReusePolicy Policy";
-                    step.terminate(reason, None, "history-service").map_err(EngineError::from)
-                }
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(()) => {
-                    // Behind whatever the shard has waiting; the policies are asked again there.
-                    handle.notify(Request::Start { workflow, run, start, reply });
-                    Box::new(|_| {})
-                }
-                Err(error) => Box::new(move |durable| answer(reply, durable.and(Err(error)))),
-            }
-        });
-        let run = RunRef { workflow_id: key.workflow_id.clone(), run_id: running, ..RunRef::default() };
-        self.take_work(&key, &run, work);
-    }
-
-    fn begin(&mut self, workflow: WorkflowKey, run: Uuid, start: Box<StartWorkflow>, reply: StartReply) {
-        let key = RunKey { workflow: workflow.clone(), run };
-        let mut loaded = LoadedRun::new(key.clone());
-        loaded.step(|step| step.begin(*start));
-        loaded.pending.replies.push(Box::new(move |durable| {
-            let run_id = run.to_string();
-            let status = mainspring_api::enums::WorkflowExecutionStatus::Running;
-            let started = Started { run_id: run_id.clone(), first_execution_run_id: run_id, started: true, status };
-            answer(reply, durable.map(|()| started));
-        }));
-        let entry = self.workflows.get_or_insert_mut(workflow, Workflow::default);
-        entry.current = Some(current_run(&loaded.current_row()).ok());
-        entry.runs.insert(run, loaded);
-        self.with_run(&key, Shard::settle);
-    }
-
-    // Timers.
-
-    fn fire_timers(&mut self) {
-        let due = match self.timers.due(&*self.shared.store, clock::now()) {
-            Ok(due) => due,
-            Err(error) => return self.shared.fail(&error.to_string()),
-        };
-        for (at, key) in due {
-            match self.load(&key) {
-                Ok(true) => self.with_run(&key, |shard, run| shard.fire_timer(run, at)),
-                Ok(false) => {}
-                Err(error) => tracing::error!(run_id = %key.run, %error, "a run whose timer is due cannot be read"),
-            }
-        }
-    }
-
-    fn fire_timer(&mut self, run: &mut LoadedRun, at: Time) {
-        // A row that has been replaced meanwhile.
-        if run.armed != Some(at) || run.fired {
-            return;
-        }
-        run.fired = true;
-        run.pending.dirty = true;
-        if run.busy {
-            run.mailbox.push_back(Box::new(|step| {
-                if let Ok(step) = step {
-                    step.advance();
-                }
-                Box::new(|_| {})
-            }));
-        } else {
-            run.step(|step| step.advance());
-            self.settle(run);
-        }
-    }
-
-    // Deployments.
-
-    /// Tries every workflow task of a task queue that waits, for a module or for its next attempt.
-    fn retry_waiting(&mut self, queue: &QueueKey) {
-        let prefix = keys::of_shard_namespace(b'w', self.handle.id, queue.namespace);
-        let mut waiting = Vec::new();
-        let read = for_each_row(&*self.shared.store, &prefix, &prefix_end(&prefix), |key, _| {
-            waiting.extend(keys::read_run(key).map(|(_, run, _)| run));
-            Ok(())
-        });
-        // Those whose rows are still on their way to the store.
-        let loaded = self.workflows.iter().flat_map(|(_, workflow)| workflow.runs.values());
-        waiting.extend(loaded.filter(|run| run.state.workflow_task.is_some()).map(|run| run.key.clone()));
-        waiting.sort();
-        waiting.dedup();
-        if let Err(error) = read {
-            tracing::error!(%error, "the waiting workflow tasks cannot be read");
-        }
-        for key in waiting {
-            if !matches!(self.load(&key), Ok(true)) {
-                continue;
-            }
-            self.with_run(&key, |shard, run| {
-                if !run.busy && run.state.task_queue() == queue.name {
-                    run.step(|step| step.retry_workflow_task_now());
-                    shard.settle(run);
-                }
-            });
-        }
-    }
-
-    // Deletion.
-
-    fn purge(&mut self, key: RunKey, done: oneshot::Sender<Result<(), EngineError>>) {
-        match self.purge_rows(&key) {
-            Ok(Some(batch)) => {
-                let shared = Arc::clone(&self.shared);
-                self.shared.committer.submit(
-                    batch,
-                    Box::new(move |durable| {
-                        shared.notifier.notify(key.run, Head::Deleted);
-                        answer(done, durable.map_err(|error| shared.lost(&error)));
-                    }),
-                );
-            }
-            // Steps of the run are on their way to the disk: come back behind them.
-            Ok(None) => {
-                let handle = self.handle.clone();
-                self.reply_in_order(Box::new(move |_| handle.notify(Request::Purge { run: key, done })));
-            }
-            Err(error) => answer(done, Err(error)),
-        }
-    }
-
-    fn purge_rows(&mut self, key: &RunKey) -> Result<Option<Batch>, EngineError> {
-        if !self.load(key)? {
-            return Ok(Some(Batch::new(self.handle.id, self.epoch)));
-        }
-        let current = self.current(&key.workflow)?;
-        let Some(workflow) = self.workflows.get_mut(&key.workflow) else { return Ok(None) };
-        if !workflow.can_be_forgotten() {
-            return Ok(None);
-        }
-        let Some(run) = workflow.runs.remove(&key.run) else { return Ok(None) };
-        let mut batch = Batch::new(self.handle.id, self.epoch);
-        for row in run.rows(&*self.shared.store, self.handle.id)? {
-            batch.delete(row);
-        }
-        if current.is_some_and(|current| current.run_id == key.run.to_string()) {
-            batch.delete(keys::current(self.handle.id, &key.workflow));
-            workflow.current = Some(None);
-        }
-        Ok(Some(batch))
-    }
-
-    /// Keeps the number of workflows in memory within bounds; the least recently used go first.
+    /// Keeps the workflows in memory within bounds; the least recently used go first.
     fn forget_idle(&mut self) {
-        let mut tries = self.workflows.len().saturating_sub(self.capacity).min(64);
-        while tries > 0 {
-            tries -= 1;
+        for _ in 0..64 {
+            if self.workflows.len() <= self.capacity && self.weight <= limits::SHARD_BYTES {
+                return;
+            }
             let Some((key, workflow)) = self.workflows.pop_lru() else { return };
-            if !workflow.can_be_forgotten() {
+            if workflow.can_be_forgotten() {
+                self.weight -= workflow.weight;
+            } else {
                 self.workflows.put(key, workflow);
             }
         }

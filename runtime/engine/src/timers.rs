@@ -70,13 +70,13 @@ impl Timers {
         }
     }
 
-    /// Takes what is due.
+    /// Takes what is due, a bounded number at a time.
     pub fn due(&mut self, store: &dyn Store, now: Time) -> Result<Vec<(Time, RunKey)>, EngineError> {
         if self.near.is_empty() && self.horizon <= now {
             self.load(store)?;
         }
         let mut due = Vec::new();
-        while self.near.first().is_some_and(|(at, _)| *at <= now) {
+        while due.len() < limits::TIMERS_AT_ONCE && self.near.first().is_some_and(|(at, _)| *at <= now) {
             due.extend(self.near.pop_first());
         }
         Ok(due)

@@ -18,10 +18,8 @@ use mainspring_store::{MemoryStore, Store};
 const WAIT: Duration = Duration::from_secs(20);
 
 fn guest(name: &str) -> Vec<u8> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")), PathBuf::from);
     let path = target.join("wasm32-wasip2/guest").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `make guests` first", path.display()))
 }
@@ -157,7 +155,8 @@ async fn a_poll_that_goes_away_gives_its_task_back() {
     engine.deploy_module("default", "orders", guest("order_workflow.wasm")).await.unwrap();
     for _ in 0..20 {
         let polling = engine.clone();
-        let gone = tokio::spawn(async move { polling.poll_activity("default", "orders", "gone", WAIT).await.map(drop) });
+        let gone =
+            tokio::spawn(async move { polling.poll_activity("default", "orders", "gone", WAIT).await.map(drop) });
         tokio::task::yield_now().await;
         gone.abort();
         drop(gone.await);

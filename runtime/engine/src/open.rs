@@ -1,0 +1,95 @@
+//! What is read, and set up, when an engine opens.
+
+use std::time::Duration;
+
+use mainspring_core::{Time, rows::ActivityRow};
+use mainspring_store::{Batch, ShardId, Store, prefix_end};
+use prost::Message;
+use uuid::Uuid;
+
+use crate::{
+    EngineError, clock,
+    engine::HOME,
+    inner::{Namespaces, Shared},
+    keys,
+    matching::{QueueKey, ReadyTask},
+    rows::{NamespaceRow, decode},
+    run::for_each_row,
+};
+
+/// The number of shards that the directory was made with; it cannot change later.
+pub fn setup_shards(store: &dyn Store, wanted: u16) -> Result<u16, EngineError> {
+    if let Some(value) = store.get(keys::SHARDS)? {
+        let value: [u8; 2] =
+            value.try_into().map_err(|_| EngineError::Damaged("the number of shards is not two bytes long".into()))?;
+        return Ok(u16::from_be_bytes(value).max(1));
+    }
+    let epoch = store.acquire_shard(HOME)?;
+    let mut batch = Batch::new(HOME, epoch);
+    batch.put(keys::SHARDS, wanted.max(1).to_be_bytes().to_vec());
+    commit_now(store, batch)?;
+    Ok(wanted.max(1))
+}
+
+pub fn setup_namespaces(store: &dyn Store, wanted: &[String]) -> Result<Namespaces, EngineError> {
+    /// Kept as long as Temporal's own dev server keeps closed runs by default: one day.
+    const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+    let namespaces = Namespaces::default();
+    for_each_row(store, b"n", &prefix_end(b"n"), |key, value| {
+        let row: NamespaceRow = decode("namespace", key, value)?;
+        let id = Uuid::from_slice(&row.id).map_err(|error| EngineError::Damaged(format!("namespace: {error}")))?;
+        let name = String::from_utf8_lossy(&key[1..]).into_owned();
+        namespaces.insert(id, &name, Time(row.created), Duration::from_secs(row.retention_seconds));
+        Ok(())
+    })?;
+    for name in wanted {
+        if namespaces.id(name).is_ok() {
+            continue;
+        }
+        mainspring_core::validate::name("Namespace", name)?;
+        let (id, created) = (Uuid::new_v4(), clock::now());
+        let row =
+            NamespaceRow { id: id.as_bytes().to_vec(), created: created.0, retention_seconds: RETENTION.as_secs() };
+        let epoch = store.acquire_shard(HOME)?;
+        let mut batch = Batch::new(HOME, epoch);
+        batch.put(keys::namespace(name), row.encode_to_vec());
+        commit_now(store, batch)?;
+        namespaces.insert(id, name, created, RETENTION);
+    }
+    Ok(namespaces)
+}
+
+fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
+    for result in store.commit(&[batch])? {
+        result?;
+    }
+    Ok(())
+}
+
+/// Fills the task queues from the activity rows.
+pub fn queue_ready_activities(shared: &Shared, shard: ShardId) -> Result<(), EngineError> {
+    let prefix = keys::of_shard(b'a', shard);
+    let mut ready = Vec::new();
+    for_each_row(&*shared.store, &prefix, &prefix_end(&prefix), |key, value| {
+        let row: ActivityRow = decode("activity", key, value)?;
+        let Some((_, run, rest)) = keys::read_run(key) else {
+            return Err(EngineError::Damaged(format!("activity {}", mainspring_store::readable_key(key))));
+        };
+        if row.phase == 0 {
+            let queue = QueueKey { namespace: run.workflow.namespace, name: row.task_queue };
+            let task = ReadyTask {
+                run,
+                scheduled_event_id: keys::read_number(rest).unwrap_or_default(),
+                attempt: row.attempt,
+                ready_since: Time(row.attempt_scheduled_time),
+            };
+            ready.push((queue, task));
+        }
+        Ok(())
+    })?;
+    ready.sort_by_key(|(_, task)| task.ready_since);
+    for (queue, task) in ready {
+        shared.matching.offer(queue, task);
+    }
+    Ok(())
+}

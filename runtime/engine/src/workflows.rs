@@ -1,0 +1,80 @@
+//! What clients ask of workflows.
+
+use mainspring_api::common::Payloads;
+use mainspring_core::{cancel::CancelRequest, signal::Signal, workflow::StartWorkflow};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::{Engine, EngineError, RunDescription, RunRef, Started, engine::stopped, keys::RunKey, shard::Request};
+
+impl Engine {
+    pub async fn start_workflow(&self, namespace: &str, start: StartWorkflow) -> Result<Started, EngineError> {
+        start.validate()?;
+        let workflow = self.workflow(namespace, &start.workflow_id)?;
+        let (reply, receiver) = oneshot::channel();
+        let request = Request::Start { workflow: workflow.clone(), run: Uuid::now_v7(), start: Box::new(start), reply };
+        self.shard_of(&workflow).request(request)?;
+        receiver.await.map_err(|_| stopped())?
+    }
+
+    pub async fn signal_workflow(&self, namespace: &str, run: RunRef, signal: Signal) -> Result<(), EngineError> {
+        let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.on_run(workflow, run, move |step| step.signal(signal)).await
+    }
+
+    pub async fn request_cancel_workflow(
+        &self,
+        namespace: &str,
+        run: RunRef,
+        request: CancelRequest,
+    ) -> Result<(), EngineError> {
+        let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.on_run(workflow, run, move |step| step.request_cancel(request)).await
+    }
+
+    pub async fn terminate_workflow(
+        &self,
+        namespace: &str,
+        run: RunRef,
+        reason: &str,
+        details: Option<Payloads>,
+        identity: &str,
+    ) -> Result<(), EngineError> {
+        let workflow = self.workflow(namespace, &run.workflow_id)?;
+        let (reason, identity) = (reason.to_owned(), identity.to_owned());
+        self.on_run(workflow, run, move |step| step.terminate(&reason, details, &identity)).await
+    }
+
+    /// Deletes a run with all that is stored of it; one that is open is terminated first.
+    pub async fn delete_workflow(&self, namespace: &str, run: RunRef) -> Result<(), EngineError> {
+        let workflow = self.workflow(namespace, &run.workflow_id)?;
+        let run_id = self
+            .on_run(workflow.clone(), run, |step| {
+                if step.state.is_running() {
+                    step.terminate("Delete workflow execution", None, "history-service")?;
+                }
+                Ok(step.state.run_id.clone())
+            })
+            .await?;
+        let run: Uuid = run_id.parse().map_err(|_| EngineError::Damaged(format!("run id {run_id:?}")))?;
+        let (done, receiver) = oneshot::channel();
+        let shard = self.shard_of(&workflow);
+        shard.request(Request::Purge { run: RunKey { workflow: workflow.clone(), run }, done })?;
+        receiver.await.map_err(|_| stopped())?
+    }
+
+    pub async fn describe_workflow(&self, namespace: &str, run: RunRef) -> Result<RunDescription, EngineError> {
+        let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.on_run(workflow, run, |step| {
+            let state = &*step.state;
+            Ok(RunDescription {
+                config: state.execution_config(),
+                info: state.execution_info(),
+                extended: state.extended_info(),
+                pending_activities: state.pending_activities(),
+                pending_workflow_task: state.pending_workflow_task(),
+            })
+        })
+        .await
+    }
+}
