@@ -23,7 +23,7 @@ demo: build guests ## The order workflow: server, module, activity worker, clien
 
 test: lint test-rust test-e2e ## Everything that CI runs
 
-test-all: export MAINSPRING_TEST_FULL = 1
+test-all: export E2E_FULL = 1
 test-all: test ## The same, with every crash and power cut (50 and 20) instead of a few
 
 lint: setup ## Formatting and clippy, warnings denied, for the host and for the guests

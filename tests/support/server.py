@@ -180,7 +180,9 @@ class TemporalDev(Server):
     async def deployed(self, guest: str, task_queue: str):
         # A client of its own: activity workers of the same queue register with another one.
         client = await self.connect()
-        async with Worker(client, task_queue=task_queue, workflows=standins.WORKFLOWS[guest]):
+        # No cache: every workflow task goes to the task queue itself, as Mainspring's do, and not to a worker's own.
+        options = dict(workflows=standins.WORKFLOWS[guest], max_cached_workflows=0, max_concurrent_workflow_task_polls=1)
+        async with Worker(client, task_queue=task_queue, **options):
             yield
 
 
