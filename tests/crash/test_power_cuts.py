@@ -1,0 +1,122 @@
+"""Power cuts: everything that the disk had not been told to keep is gone, in the middle of the load.
+
+The data directory is on an ext4 of its own, in a file, which EXT4_IOC_SHUTDOWN takes away without writing anything
+back: what is in the page cache is lost, which kill -9 never shows. Needs root and a loop device.
+`make test` makes a few cuts, `make test-all` makes 20.
+"""
+
+import asyncio
+import fcntl
+import os
+import random
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import paths
+from support.load import Load
+from support.waiting import eventually
+
+FULL = os.environ.get("E2E_FULL") == "1"
+CUTS = 20 if FULL else 4
+IMAGE_BYTES = 1 << 30
+EXT4_IOC_SHUTDOWN = 0x8004587D
+NOLOGFLUSH = 2
+ORDERS_PER_CUT = 40
+COUNTERS = 5
+
+pytestmark = [pytest.mark.mainspring_only, pytest.mark.timeout(900)]
+
+
+class Disk:
+    """An ext4 in a file, that can lose its power."""
+
+    def __init__(self, directory: Path):
+        self.image, self.path = directory / "disk.img", directory / "disk"
+        self.path.mkdir()
+        with open(self.image, "wb") as file:
+            file.truncate(IMAGE_BYTES)
+        subprocess.run(["mkfs.ext4", "-q", self.image], check=True, capture_output=True)
+        self.mount()
+
+    def mount(self) -> None:
+        subprocess.run(["mount", "-o", "loop", self.image, self.path], check=True, capture_output=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", self.path], check=True, capture_output=True)
+
+    def cut_power(self) -> None:
+        directory = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(directory, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
+        finally:
+            os.close(directory)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("a simulated power cut needs root, to mount a file system of its own")
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("a simulated power cut needs mkfs.ext4 (e2fsprogs)")
+    try:
+        disk = Disk(tmp_path)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"a simulated power cut needs a loop device: {error.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", disk.path], capture_output=True)
+
+
+async def test_power_cuts_lose_nothing_that_was_acknowledged(servers, disk, capsys):
+    seed = int(os.environ.get("E2E_SEED", random.randrange(2**32)))
+    dice = random.Random(seed)
+    # The log is on the machine's own disk: it tells what happened.
+    server = servers(data=disk.path / "data").start()
+    server.deploy_file(paths.guest("order-workflow"), "orders")
+    server.deploy_file(paths.guest("guest-kitchen"), "kitchen")
+    load = Load(await server.connect(), "orders", seed)
+    load.work()
+    counters = [f"counter-{number}" for number in range(COUNTERS)]
+    for counter in counters:
+        await load.start(counter, "SignalCounter", "kitchen", 1_000_000)
+
+    async def keep_signaling(counter: str) -> None:
+        number = 0
+        # 10,000 is what one run takes.
+        while number < 9_000:
+            await load.signal(counter, "tick", f"{counter}-{number}")
+            number += 1
+
+    for counter in counters:
+        load.spawn(keep_signaling(counter))
+    orders = 0
+    for cut in range(CUTS):
+        for _ in range(ORDERS_PER_CUT):
+            load.spawn(load.start_order(f"order-{orders}"))
+            orders += 1
+        acknowledged = len(load.completed)
+        await asyncio.sleep(dice.uniform(0.1, 0.8))
+        # With something at stake: at least one result since the last cut.
+        await eventually(lambda: len(load.completed) > acknowledged, "something is acknowledged", 60)
+        disk.cut_power()
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(disk.unmount)
+        await asyncio.to_thread(disk.mount)
+        await asyncio.to_thread(server.start)
+
+    await eventually(lambda: len(load.started) == orders + COUNTERS, "every order is started", 60)
+    client = await server.connect()
+
+    async def all_completed():
+        return (await client.count_workflows('ExecutionStatus = "Completed"')).count == orders
+
+    await eventually(all_completed, f"all {orders} orders complete", 150)
+    await load.check_acknowledged()
+    await load.stop()
+    assert not load.violations, load.violations
+    for counter in counters:
+        await client.get_workflow_handle(counter).terminate()
+    with capsys.disabled():
+        print(f"\n{CUTS} power cuts (seed {seed}): {load.summary()}")
