@@ -1,0 +1,87 @@
+//! All verbs and their flags, from which help is made as well.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    failure::{Failure, Outcome},
+    logging, module,
+    output::Format,
+    replay, server, store, workflow,
+};
+
+/// Durable workflows in one binary, behind Temporal's gRPC API.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mainspring",
+    version,
+    // Help that depends on the terminal cannot be checked, and reads differently in every bug report.
+    term_width = 100,
+    max_term_width = 100,
+    after_help = "Data goes to stdout, everything else to stderr. Exit codes: 0 done; 1 what was asked for failed or \
+                  was refused; 2 wrong usage, an unreadable file or no connection.\n\nLog lines: MAINSPRING_LOG takes \
+                  a filter such as \"info\" or \"warn,mainspring_engine=debug\" (default info)."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a whole server for development: loopback only, namespace "default" ready
+    Dev(server::DevArgs),
+    /// Run a server from a configuration file
+    Server(server::ServerArgs),
+    /// Deploy and inspect modules: the WebAssembly components that hold workflows
+    #[command(subcommand)]
+    Module(module::Verb),
+    /// Start, inspect and change workflow executions
+    #[command(subcommand)]
+    Workflow(workflow::Verb),
+    /// Run a module against a recorded history, offline, and compare every command
+    Replay(replay::ReplayArgs),
+    /// Inspect a data directory
+    #[command(subcommand)]
+    Store(store::Verb),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct OutputArgs {
+    /// How to print the result: text for people, json or jsonl (one object on each line) for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+}
+
+pub fn run(cli: Cli) -> Outcome {
+    match cli.verb {
+        Verb::Dev(args) => server::dev(args),
+        Verb::Server(args) => server::server(args),
+        Verb::Module(verb) => client(module::run(verb)),
+        Verb::Workflow(verb) => client(workflow::run(verb)),
+        Verb::Replay(args) => {
+            logging::start_client();
+            replay::run(&args)
+        }
+        Verb::Store(verb) => {
+            logging::start_client();
+            store::run(&verb)
+        }
+    }
+}
+
+fn client(work: impl Future<Output = Outcome>) -> Outcome {
+    logging::start_client();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::failed)?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_has_no_contradictions() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,300 @@
+//! `mainspring module`: the components that hold workflows.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, Subcommand};
+use futures::{Stream, stream};
+use mainspring_api::mainspring::{
+    DeployModuleRequest, DeployTarget, Deployment, DescribeModuleRequest, DownloadModuleRequest, ListModulesRequest,
+    Module, UndeployModuleRequest,
+};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+use tonic::IntoStreamingRequest as _;
+
+use crate::{
+    cli::OutputArgs,
+    connect::{ConnectionArgs, refused, unary, within},
+    failure::{Failure, Outcome},
+    output::{self, section, table},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Upload a module, check and compile it, and run new workflows of a task queue on it
+    Deploy(DeployArgs),
+    /// List the modules that are deployed in the namespace
+    List(ListArgs),
+    /// Show what a module holds and where it is deployed
+    Describe(DescribeArgs),
+    /// Take the module off a task queue. Runs that it started keep it until they close
+    Undeploy(UndeployArgs),
+    /// Save a module's bytes to a file
+    Download(DownloadArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// The module: a WebAssembly component
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The task queue whose new workflows run on it
+    #[arg(short, long, value_name = "NAME")]
+    task_queue: String,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// The module's digest, or its first digits (at least 8)
+    #[arg(value_name = "DIGEST")]
+    digest: String,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct UndeployArgs {
+    /// The task queue to take the module off
+    #[arg(short, long, value_name = "NAME")]
+    task_queue: String,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DownloadArgs {
+    /// The module's digest, or its first digits (at least 8)
+    #[arg(value_name = "DIGEST")]
+    digest: String,
+    /// The file to write
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output_file: PathBuf,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Most bytes in one message of an upload.
+const CHUNK_BYTES: usize = 1024 * 1024;
+/// How long an upload or download may take, compiling included.
+const TRANSFER_TIME: Duration = Duration::from_secs(600);
+
+pub async fn run(verb: Verb) -> Outcome {
+    match verb {
+        Verb::Deploy(args) => deploy(args).await,
+        Verb::List(args) => list(args).await,
+        Verb::Describe(args) => describe(args).await,
+        Verb::Undeploy(args) => undeploy(args).await,
+        Verb::Download(args) => download(args).await,
+    }
+}
+
+async fn deploy(args: DeployArgs) -> Outcome {
+    let size_bytes = file_size(&args.file).map_err(Failure::Usage)?;
+    let file = tokio::fs::File::open(&args.file).await;
+    let file = file.with_context(|| format!("cannot open {}", args.file.display())).map_err(Failure::Usage)?;
+    let mut client = args.connection.connect().await?;
+    let target = DeployTarget { namespace: client.namespace.clone(), task_queue: args.task_queue, size_bytes };
+    let mut request = upload(target, file).into_streaming_request();
+    request.set_timeout(TRANSFER_TIME);
+    let answer = client.modules.deploy_module(request).await.map_err(refused("cannot deploy the module"))?;
+    let answer = answer.into_inner();
+
+    let module = answer.module.unwrap_or_default();
+    let deployment = answer.deployment.unwrap_or_default();
+    let format = args.output.output;
+    if !format.is_text() {
+        let mut json = json!({ "unchanged": answer.unchanged, "deployment": deployment_json(&deployment) });
+        json["module"] = module_json(&module);
+        return Ok(format.print_json(&json)?);
+    }
+    let title = if answer.unchanged { "Unchanged: this module was active already" } else { "Deployed" };
+    let mut fields = vec![("TaskQueue", deployment.task_queue), ("Namespace", deployment.namespace)];
+    fields.extend(module_fields(&module));
+    Ok(output::print_text(&section(title, &fields))?)
+}
+
+/// The file's size, if it can be a module at all.
+fn file_size(path: &Path) -> anyhow::Result<u64> {
+    let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if !metadata.is_file() {
+        return Err(anyhow!("{} is not a file", path.display()));
+    }
+    match metadata.len() {
+        0 => Err(anyhow!("{} is empty", path.display())),
+        size => Ok(size),
+    }
+}
+
+/// The messages of an upload. One that cannot be read ends early, and the server says that it is truncated.
+fn upload(target: DeployTarget, file: tokio::fs::File) -> impl Stream<Item = DeployModuleRequest> {
+    let first = DeployModuleRequest { target: Some(target), chunk: vec![] };
+    let chunks = stream::unfold(file, async |mut file| {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        match (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await {
+            Ok(0) => None,
+            Ok(_) => Some((DeployModuleRequest { target: None, chunk }, file)),
+            Err(error) => {
+                tracing::error!(%error, "the module cannot be read to its end");
+                None
+            }
+        }
+    });
+    futures::StreamExt::chain(stream::iter([first]), chunks)
+}
+
+async fn list(args: ListArgs) -> Outcome {
+    let mut client = args.connection.connect().await?;
+    let request = ListModulesRequest { namespace: client.namespace.clone() };
+    let answer = client.modules.list_modules(unary(request)).await.map_err(refused("cannot list the modules"))?;
+    let modules = answer.into_inner().modules;
+    let format = args.output.output;
+    if !format.is_text() {
+        let rows = modules.iter().map(|deployed| {
+            json!({
+                "module": module_json(&deployed.module.clone().unwrap_or_default()),
+                "deployment": deployment_json(&deployed.deployment.clone().unwrap_or_default()),
+            })
+        });
+        return print_rows(format, rows.collect());
+    }
+    let rows: Vec<_> = modules
+        .into_iter()
+        .map(|deployed| {
+            let module = deployed.module.unwrap_or_default();
+            let deployment = deployed.deployment.unwrap_or_default();
+            let digest = deployment.digest.get(..12).unwrap_or(&deployment.digest).to_owned();
+            let deployed = output::time(deployment.deployed_time.as_ref());
+            [deployment.task_queue, digest, module.size_bytes.to_string(), deployed, workflow_names(&module, ", ")]
+        })
+        .collect();
+    Ok(output::print_text(&table(["TaskQueue", "Digest", "Bytes", "Deployed", "Workflows"], &rows))?)
+}
+
+fn print_rows(format: output::Format, rows: Vec<Value>) -> Outcome {
+    if format == output::Format::Jsonl {
+        for row in &rows {
+            format.print_json(row)?;
+        }
+        return Ok(());
+    }
+    Ok(format.print_json(&Value::Array(rows))?)
+}
+
+async fn describe(args: DescribeArgs) -> Outcome {
+    let mut client = args.connection.connect().await?;
+    let request = DescribeModuleRequest { namespace: client.namespace.clone(), digest: args.digest };
+    let answer = client.modules.describe_module(unary(request)).await.map_err(refused("cannot describe the module"))?;
+    let answer = answer.into_inner();
+    let module = answer.module.unwrap_or_default();
+    let format = args.output.output;
+    if !format.is_text() {
+        let deployments: Vec<_> = answer.deployments.iter().map(deployment_json).collect();
+        return Ok(format.print_json(&json!({ "module": module_json(&module), "deployments": deployments }))?);
+    }
+    let mut text = section("Module", &module_fields(&module));
+    if !answer.deployments.is_empty() {
+        let row = |deployment: Deployment| {
+            [deployment.namespace, deployment.task_queue, output::time(deployment.deployed_time.as_ref())]
+        };
+        let rows: Vec<_> = answer.deployments.into_iter().map(row).collect();
+        text.push_str("Deployments:\n");
+        text.push_str(&table(["Namespace", "TaskQueue", "Deployed"], &rows));
+    }
+    Ok(output::print_text(&text)?)
+}
+
+async fn undeploy(args: UndeployArgs) -> Outcome {
+    let mut client = args.connection.connect().await?;
+    let task_queue = args.task_queue;
+    let request = UndeployModuleRequest { namespace: client.namespace.clone(), task_queue: task_queue.clone() };
+    let answer = client.modules.undeploy_module(unary(request)).await;
+    let digest = answer.map_err(refused("cannot undeploy the module"))?.into_inner().digest;
+    let format = args.output.output;
+    if !format.is_text() {
+        let json = json!({ "namespace": client.namespace, "taskQueue": task_queue, "digest": digest });
+        return Ok(format.print_json(&json)?);
+    }
+    Ok(output::print_text(&section("Undeployed", &[("TaskQueue", task_queue), ("Digest", digest)]))?)
+}
+
+async fn download(args: DownloadArgs) -> Outcome {
+    let path = &args.output_file;
+    let mut client = args.connection.connect().await?;
+    let request = DownloadModuleRequest { namespace: client.namespace.clone(), digest: args.digest };
+    let refuse = refused("cannot download the module");
+    let answer = client.modules.download_module(within(TRANSFER_TIME, request)).await.map_err(&refuse)?;
+    let mut chunks = answer.into_inner();
+    let cannot_write = || format!("cannot write {}", path.display());
+    // Only a whole module appears under the name: a part of one would be taken for it.
+    let partial = path.with_extension("part");
+    let mut file = File::create(&partial).with_context(cannot_write).map_err(Failure::Usage)?;
+    let mut bytes = 0;
+    let received = async {
+        while let Some(message) = chunks.message().await.map_err(&refuse)? {
+            file.write_all(&message.chunk).with_context(cannot_write).map_err(Failure::Failed)?;
+            bytes += message.chunk.len();
+        }
+        fs::rename(&partial, path).with_context(cannot_write).map_err(Failure::Failed)
+    };
+    if let Err(failure) = received.await {
+        let _ = fs::remove_file(&partial);
+        return Err(failure);
+    }
+    eprintln!("{bytes} bytes written to {}", path.display());
+    Ok(())
+}
+
+fn module_fields(module: &Module) -> Vec<(&'static str, String)> {
+    vec![
+        ("Digest", module.digest.clone()),
+        ("Bytes", module.size_bytes.to_string()),
+        ("Uploaded", output::time(module.uploaded_time.as_ref())),
+        ("Workflows", workflow_names(module, "\n")),
+        ("Imports", module.imports.join("\n")),
+    ]
+}
+
+fn workflow_names(module: &Module, separator: &str) -> String {
+    module.workflows.iter().map(|workflow| workflow.name.as_str()).collect::<Vec<_>>().join(separator)
+}
+
+fn module_json(module: &Module) -> Value {
+    json!({
+        "digest": module.digest,
+        "sizeBytes": module.size_bytes.to_string(),
+        "workflows": module.workflows.iter().map(|workflow| json!({ "name": workflow.name })).collect::<Vec<_>>(),
+        "imports": module.imports,
+        "uploadedTime": output::time(module.uploaded_time.as_ref()),
+    })
+}
+
+fn deployment_json(deployment: &Deployment) -> Value {
+    json!({
+        "namespace": deployment.namespace,
+        "taskQueue": deployment.task_queue,
+        "digest": deployment.digest,
+        "deployedTime": output::time(deployment.deployed_time.as_ref()),
+    })
+}

@@ -1,0 +1,185 @@
+//! `mainspring replay`: a history against a module, without a server.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, anyhow, ensure};
+use clap::Args;
+use mainspring_api::{
+    history::{History, HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes},
+    json::history_from_json,
+};
+use mainspring_core::RunState;
+use mainspring_sandbox::{ModuleSource, ReplayReport, RunKey, Sandbox, SandboxConfig, TaskFailure, TaskFailureKind};
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::OutputArgs,
+    failure::{Failure, Outcome},
+    output,
+};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Make the history with `mainspring workflow show --workflow-id ID --output json > FILE.json`, or \
+                        `--output-file FILE.bin`. Exits with 1 if the module does not repeat the history, and names \
+                        the first event that differs."
+)]
+pub struct ReplayArgs {
+    /// The history: JSON as `workflow show --output json` prints it, or in a .bin file an encoded
+    /// temporal.api.history.v1.History
+    #[arg(long, value_name = "FILE")]
+    history: PathBuf,
+    /// The module to run
+    #[arg(long, value_name = "FILE")]
+    module: PathBuf,
+    /// The namespace that the workflow sees, which histories do not hold
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    namespace: String,
+    /// The run id that the workflow sees [default: the original run id in the first event]
+    #[arg(short, long, value_name = "ID")]
+    run_id: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub fn run(args: &ReplayArgs) -> Outcome {
+    let events = read_history(args).map_err(Failure::Usage)?;
+    let module = fs::read(&args.module).with_context(|| format!("cannot read the module {}", args.module.display()));
+    let module = module.map_err(Failure::Usage)?;
+    let sandbox = Sandbox::new(SandboxConfig::default()).map_err(Failure::failed)?;
+    let loaded = sandbox.load(&module).with_context(|| format!("cannot use the module {}", args.module.display()));
+    let loaded = loaded.map_err(Failure::Usage)?;
+
+    let started = started(&events);
+    let run = RunKey {
+        namespace: args.namespace.clone(),
+        workflow_id: started.workflow_id.clone(),
+        run_id: args.run_id.clone().unwrap_or_else(|| started.original_execution_run_id.clone()),
+    };
+    let format = args.output.output;
+    // What cannot be a history at all is found without running anything.
+    if let Err(bad) = RunState::fold(&run.run_id, &events) {
+        if !format.is_text() {
+            let problem = json!({ "outcome": "badHistory", "eventId": bad.event_id, "problem": bad.problem });
+            format.print_json(&problem)?;
+        }
+        return Err(Failure::failed(anyhow!("{} is no valid history: {bad}", args.history.display())));
+    }
+    match sandbox.replay(&ModuleSource::Bytes(&module), &run, &events) {
+        Ok(report) => {
+            let workflow_type = started.workflow_type.unwrap_or_default().name;
+            match format.is_text() {
+                true => output::print_text(&success_text(&report, &run, &workflow_type))?,
+                false => format.print_json(&success_json(&report, &run, &workflow_type))?,
+            }
+            Ok(())
+        }
+        Err(failure) => {
+            if !format.is_text() {
+                format.print_json(&failure_json(&failure, &loaded.digest.to_string()))?;
+            }
+            Err(Failure::Failed(failure_error(&failure)))
+        }
+    }
+}
+
+fn read_history(args: &ReplayArgs) -> anyhow::Result<Vec<HistoryEvent>> {
+    let path = &args.history;
+    let bytes = fs::read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
+    let events = match path.extension().is_some_and(|extension| extension == "bin") {
+        true => {
+            let history = History::decode(bytes.as_slice());
+            let context = || format!("{} is no encoded temporal.api.history.v1.History", path.display());
+            history.with_context(context)?.events
+        }
+        false => {
+            let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", path.display()))?;
+            history_from_json(&text).with_context(|| format!("{} is no history", path.display()))?
+        }
+    };
+    ensure!(!events.is_empty(), "{} holds no events", path.display());
+    Ok(events)
+}
+
+/// What the first event says of the run; nothing where it is not what a first event must be.
+fn started(events: &[HistoryEvent]) -> WorkflowExecutionStartedEventAttributes {
+    match events.first().and_then(|event| event.attributes.as_ref()) {
+        Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => started.clone(),
+        _ => WorkflowExecutionStartedEventAttributes::default(),
+    }
+}
+
+fn success_text(report: &ReplayReport, run: &RunKey, workflow_type: &str) -> String {
+    let recorded = match &report.recorded_digest {
+        Some(_) if report.same_module() => "this module".to_owned(),
+        Some(digest) => format!("{digest} (another module, which issued the same commands)"),
+        None => "none yet".to_owned(),
+    };
+    output::section(
+        "Replayed exactly",
+        &[
+            ("WorkflowId", run.workflow_id.clone()),
+            ("RunId", run.run_id.clone()),
+            ("Type", workflow_type.to_owned()),
+            ("Events", report.events.to_string()),
+            ("Activations", report.activations.to_string()),
+            ("Commands", format!("{} compared, all equal", report.commands)),
+            ("Fuel", report.fuel_used.to_string()),
+            ("Module", report.module_digest.to_string()),
+            ("RecordedOn", recorded),
+        ],
+    )
+}
+
+fn success_json(report: &ReplayReport, run: &RunKey, workflow_type: &str) -> Value {
+    json!({
+        "outcome": "exact",
+        "workflowId": run.workflow_id,
+        "runId": run.run_id,
+        "type": workflow_type,
+        "events": report.events,
+        "activations": report.activations,
+        "commands": report.commands,
+        "fuelUsed": report.fuel_used,
+        "moduleDigest": report.module_digest.to_string(),
+        "recordedDigest": report.recorded_digest,
+        "sameModule": report.same_module(),
+    })
+}
+
+fn failure_json(failure: &TaskFailure, digest: &str) -> Value {
+    let mut json = json!({
+        "outcome": "failed",
+        "type": failure.kind.failure_type(),
+        "message": failure.to_string(),
+        "moduleDigest": digest,
+    });
+    match &failure.kind {
+        TaskFailureKind::Nondeterminism { event_id, expected, actual } => {
+            json["outcome"] = json!("diverged");
+            json["eventId"] = json!(event_id);
+            json["journal"] = json!(expected);
+            json["module"] = json!(actual);
+        }
+        TaskFailureKind::HistoryUnreadable { event_id } => {
+            json["outcome"] = json!("badHistory");
+            json["eventId"] = json!(event_id);
+        }
+        _ => {}
+    }
+    json
+}
+
+fn failure_error(failure: &TaskFailure) -> anyhow::Error {
+    match &failure.kind {
+        TaskFailureKind::Nondeterminism { event_id, expected, actual } => anyhow!(
+            "the replay diverged at event {event_id}\n  the journal has: {expected}\n  the module did:  {actual}"
+        ),
+        _ => {
+            let trace = &failure.failure.stack_trace;
+            let trace = if trace.is_empty() { String::new() } else { format!("\n{trace}") };
+            anyhow!("the replay failed: {failure}{trace}")
+        }
+    }
+}
