@@ -13,7 +13,7 @@ pytest := $(python) -m pytest --rootdir tests -c tests/pytest.ini
 # The same selection everywhere, so that cargo settles on one set of features and compiles each dependency once.
 workspace := --workspace --locked
 # Guests are the members that make nothing but a component.
-guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p;' examples/order/rust/Cargo.toml tests/guests/*/Cargo.toml 2>/dev/null | sort -u))
+guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/order/rust/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -39,7 +39,7 @@ test-e2e: build guests ## The real binary with the official SDK and the temporal
 
 bench: setup guests ## Mainspring beside the Temporal dev server, the store and the sandbox
 	cargo build --release --locked -p mainspring
-	$(python) tests/bench/bench.py
+	E2E_PROFILE=release $(python) tests/bench/bench.py
 	cargo run --release --locked -p mainspring-store --example commit_bench
 	cargo run --release --locked -p mainspring-sandbox --example sandbox_bench
 
