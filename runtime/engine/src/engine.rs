@@ -111,7 +111,7 @@ impl Engine {
 
     /// Lets go of the polls, finishes the steps under way, and stops the shards. What was acknowledged is durable.
     pub async fn shutdown(&self) {
-        self.inner.shared.matching.release_polls();
+        self.inner.shared.matching.close();
         for shard in &self.inner.shards {
             shard.notify(Request::Stop);
         }

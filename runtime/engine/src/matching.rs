@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,8 @@ struct Queue {
 #[derive(Clone, Default)]
 pub struct Matching {
     queues: Arc<Mutex<HashMap<QueueKey, Queue>>>,
+    /// The server stops: no poll gets a task any more.
+    closed: Arc<AtomicBool>,
 }
 
 /// A task in the hands of a poll. Dropped before it is taken, it goes back to the head of its queue.
@@ -101,6 +106,9 @@ impl Matching {
             if !queues.contains_key(&key) && queues.len() >= limits::TASK_QUEUES {
                 queues.retain(|_, queue| !queue.tasks.is_empty() || !queue.polls.is_empty());
             }
+            if self.closed.load(Ordering::Acquire) {
+                return None;
+            }
             let queue = queues.entry(key.clone()).or_default();
             queue.note_poller(identity);
             if let Some(task) = queue.tasks.pop_front() {
@@ -133,9 +141,11 @@ impl Matching {
         TaskQueueDescription { pollers, backlog: Backlog { tasks: queue.tasks.len(), age } }
     }
 
-    /// Answers every waiting poll empty.
-    pub fn release_polls(&self) {
-        for queue in self.queues.lock().values_mut() {
+    /// Answers every poll empty, those that wait and those to come.
+    pub fn close(&self) {
+        let mut queues = self.queues.lock();
+        self.closed.store(true, Ordering::Release);
+        for queue in queues.values_mut() {
             queue.polls.clear();
         }
     }
