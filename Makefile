@@ -8,6 +8,7 @@
 .PHONY: help demo test build guests lint test-rust test-e2e test-all bench setup clean-demo
 SHELL := /bin/bash
 
+target := $(or $(CARGO_TARGET_DIR),target)
 python := .venv/bin/python
 pytest := $(python) -m pytest --rootdir tests -c tests/pytest.ini
 # The same selection everywhere, so that cargo settles on one set of features and compiles each dependency once.
@@ -38,10 +39,10 @@ test-e2e: build guests ## The real binary with the official SDK and the temporal
 	$(pytest) tests
 
 bench: setup guests ## Mainspring beside the Temporal dev server, the store and the sandbox
-	cargo build --release --locked -p mainspring
+	cargo build --release $(workspace) --bins --examples
 	E2E_PROFILE=release $(python) tests/bench/bench.py
-	cargo run --release --locked -p mainspring-store --example commit_bench
-	cargo run --release --locked -p mainspring-sandbox --example sandbox_bench
+	$(target)/release/examples/commit_bench
+	$(target)/release/examples/sandbox_bench
 
 build: setup ## The server
 	cargo build $(workspace)
