@@ -108,22 +108,20 @@ async fn open(config: Arc<ServerConfig>) -> anyhow::Result<Engine> {
     tokio::task::spawn_blocking(open).await.context("opening the store was interrupted")?
 }
 
+// Requests may be compressed: SDKs and the CLI do so unasked. Answers are not: it would cost more than it saves here.
 async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> {
     let message_bytes = frontend.config.grpc_message_bytes;
     let (health, health_service) = tonic_health::server::health_reporter();
     report(&health, ServingStatus::Serving).await;
     let workflow = WorkflowServiceServer::new(frontend.clone())
         .accept_compressed(Gzip)
-        .send_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(usize::MAX);
     let operator = OperatorServiceServer::new(Operator(frontend.clone()))
         .accept_compressed(Gzip)
-        .send_compressed(Gzip)
         .max_decoding_message_size(message_bytes);
     let module = ModuleServiceServer::new(Modules::new(frontend))
         .accept_compressed(Gzip)
-        .send_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(usize::MAX);
     // Health first: the other set knows its messages but not its service, and the first to have a file wins.
@@ -135,7 +133,7 @@ async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> 
     let routes = Routes::new(workflow)
         .add_service(operator)
         .add_service(module)
-        .add_service(health_service)
+        .add_service(health_service.accept_compressed(Gzip))
         .add_service(reflection().build_v1().context("the API's descriptors cannot be served")?)
         .add_service(reflection().build_v1alpha().context("the API's descriptors cannot be served")?);
     Ok((health, routes))
