@@ -21,6 +21,9 @@
 //! The thread that calls [`Sandbox::activate`], [`Sandbox::replay`] or [`Sandbox::load`] lends its stack to the guest:
 //! it needs [`SandboxConfig::stack_bytes`] and 256 KiB more. The default stacks of Rust's and tokio's threads have that.
 
+// A task that fails is rare, and moving its failure is nothing beside running a guest: it need not be boxed.
+#![allow(clippy::result_large_err)]
+
 mod bindings;
 mod cache;
 mod config;

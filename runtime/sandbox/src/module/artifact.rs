@@ -32,6 +32,7 @@ const CHECKSUM_BYTES: usize = 32;
 /// is needed.
 const ARTIFACTS_MAX: usize = 1_024;
 const EXTENSION: &str = "compiled";
+const TEMPORARY: &str = "new";
 
 /// The directory of compiled modules.
 pub struct ArtifactDir {
@@ -51,9 +52,13 @@ impl ArtifactDir {
         if metadata.mode() & 0o077 != 0 {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| failed(error.to_string()))?;
             // Others may have left files here while they could: none of them is loaded.
-            for path in artifacts(dir).map_err(|error| failed(error.to_string()))? {
+            for path in files_with(dir, EXTENSION).map_err(|error| failed(error.to_string()))? {
                 fs::remove_file(&path).map_err(|error| failed(error.to_string()))?;
             }
+        }
+        // What a server that was killed has left half-written.
+        for path in files_with(dir, TEMPORARY).map_err(|error| failed(error.to_string()))? {
+            fs::remove_file(&path).map_err(|error| failed(error.to_string()))?;
         }
         let mut hasher = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -103,7 +108,7 @@ impl ArtifactDir {
 
     /// Whole or not at all: a reader never sees half a file. Two writers of one module write the same.
     fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
-        let temporary = path.with_extension(format!("{}.new", std::process::id()));
+        let temporary = path.with_extension(format!("{}.{TEMPORARY}", std::process::id()));
         let write = || {
             let mut file =
                 fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
@@ -121,7 +126,7 @@ impl ArtifactDir {
 
     fn prune(&self) -> io::Result<()> {
         let mut files = Vec::new();
-        for path in artifacts(&self.dir)? {
+        for path in files_with(&self.dir, EXTENSION)? {
             // One that another process has just removed needs no removing.
             if let Ok(metadata) = fs::metadata(&path) {
                 files.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), path));
@@ -136,11 +141,11 @@ impl ArtifactDir {
     }
 }
 
-fn artifacts(dir: &Path) -> io::Result<Vec<PathBuf>> {
+fn files_with(dir: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+        if path.extension().is_some_and(|found| found == extension) {
             paths.push(path);
         }
     }

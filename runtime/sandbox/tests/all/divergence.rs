@@ -174,7 +174,7 @@ fn events_that_changed_places_with_care_are_noticed() {
         renumber(&mut events);
         let kinds = [index, index + 1].map(|index| run.events[index].event_type());
         // What came just before a workflow task was scheduled may as well have come just after.
-        let same = kinds[1] == EventType::WorkflowTaskScheduled && !is_command_event(&run.events[index]);
+        let same = index > 0 && kinds[1] == EventType::WorkflowTaskScheduled && !is_command_event(&run.events[index]);
         match replayed(&run, &events) {
             Ok(()) => assert!(same, "{kinds:?}"),
             Err(failure) => assert!(event_id(&failure) > 0 && !same, "{kinds:?}: {failure}"),

@@ -8,6 +8,7 @@ mod cancellation;
 mod determinism;
 mod divergence;
 mod limits;
+mod logs;
 mod runs;
 mod support;
 mod uploads;

@@ -1,0 +1,297 @@
+//! What the sandbox costs: compiling, loading, instantiating, replaying, and the memory of a cached instance.
+//!
+//! ```text
+//! make guests && cargo run --release -p mainspring-sandbox --example sandbox_bench [-- --json]
+//! ```
+//!
+//! The guest is the puppet of the sandbox's tests: a Rust guest of ordinary size, told by its input what to do. Memory
+//! is the growth of this process's private pages over a thousand cached instances, each of which has run twice.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use mainspring_api::{
+    Timestamp,
+    common::{Payload, Payloads, WorkflowType},
+    enums::EventType,
+    history::{history_event::Attributes, *},
+    taskqueue::TaskQueue,
+};
+use mainspring_sandbox::{Digest, History, ModuleBytes, ModuleSource, RunKey, Sandbox, SandboxConfig, WorkflowTask};
+use serde_json::{Value, json};
+
+const INSTANCES: usize = 1_000;
+
+fn main() -> Result<()> {
+    let json_line = std::env::args().any(|argument| argument == "--json");
+    let bytes = puppet()?;
+    let mut figures = BTreeMap::new();
+    loading(&bytes, &mut figures)?;
+    memory(&bytes, &mut figures)?;
+    replaying(&bytes, &mut figures)?;
+    if json_line {
+        println!("{}", json!(figures));
+    } else {
+        for (name, value) in &figures {
+            println!("{name:<44} {value:>12.3}");
+        }
+    }
+    Ok(())
+}
+
+fn puppet() -> Result<Vec<u8>> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")), PathBuf::from);
+    let path = target.join("wasm32-wasip2/guest/mainspring_sandbox_puppet.wasm");
+    std::fs::read(&path).with_context(|| format!("{}: run `make guests` first", path.display()))
+}
+
+type Figures = BTreeMap<&'static str, f64>;
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn microseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+fn loading(bytes: &[u8], figures: &mut Figures) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let config = SandboxConfig { cache_dir: Some(dir.path().join("compiled")), ..SandboxConfig::default() };
+    let open = || Sandbox::new(config.clone());
+    let time = |sandbox: Sandbox| -> Result<f64> {
+        let begun = Instant::now();
+        sandbox.load(bytes)?;
+        Ok(milliseconds(begun.elapsed()))
+    };
+    figures.insert("compile, ms", time(open()?)?);
+    figures.insert("load from the compiled cache, ms", time(open()?)?);
+    Ok(())
+}
+
+fn memory(bytes: &[u8], figures: &mut Figures) -> Result<()> {
+    let sandbox = Sandbox::new(SandboxConfig::default())?;
+    sandbox.load(bytes)?;
+    let steps = json!([{"activity": {"name": "a", "kind": "work"}}, "await_signal", "await_signal"]);
+    // The first few make what all share.
+    for index in 0..10 {
+        Run::new(&sandbox, &format!("warm-{index}"), bytes, &steps).activate()?;
+    }
+    let before = private_bytes()?;
+    let estimated_before = sandbox.stats().cached_instance_bytes;
+    let mut first = Duration::ZERO;
+    let mut second = Duration::ZERO;
+    for index in 0..INSTANCES {
+        let mut run = Run::new(&sandbox, &format!("run-{index}"), bytes, &steps);
+        first += run.activate()?;
+        run.signal();
+        second += run.activate()?;
+    }
+    let count = INSTANCES as f64;
+    let estimated = sandbox.stats().cached_instance_bytes - estimated_before;
+    figures.insert("first activation, instantiation included, us", microseconds(first) / count);
+    figures.insert("next activation of a cached instance, us", microseconds(second) / count);
+    figures.insert("private memory per cached instance, KiB", (private_bytes()? - before) as f64 / count / 1024.0);
+    figures.insert("the cache's estimate of it, KiB", estimated as f64 / count / 1024.0);
+    figures.insert("memory mappings per cached instance", (mappings()? as f64) / (count + 10.0));
+    Ok(())
+}
+
+fn replaying(bytes: &[u8], figures: &mut Figures) -> Result<()> {
+    let sandbox = Sandbox::new(SandboxConfig::default())?;
+    sandbox.load(bytes)?;
+    let digest = Digest::of(bytes);
+    for (events, name) in [
+        (10, "replay of 10 events, us per event"),
+        (100, "replay of 100 events, us per event"),
+        (1_000, "replay of 1,000 events, us per event"),
+        (10_000, "replay of 10,000 events, us per event"),
+    ] {
+        let history = history(&sandbox, bytes, events)?;
+        let run = key("replayed");
+        let source = ModuleSource::Stored { digest, modules: &Bytes(bytes) };
+        let rounds = (20_000 / events).max(3);
+        let begun = Instant::now();
+        for _ in 0..rounds {
+            sandbox.replay(&source, &run, &history)?;
+        }
+        figures.insert(name, microseconds(begun.elapsed()) / (rounds * history.len()) as f64);
+    }
+    Ok(())
+}
+
+/// A run that does one activity after the other: six events for each.
+fn history(sandbox: &Sandbox, bytes: &[u8], events: usize) -> Result<Vec<HistoryEvent>> {
+    let steps = json!([{"repeat": {"times": 1_000_000, "steps": [
+        {"activity": {"name": "a", "kind": "work", "input": {"amount": 99.99}}}, {"await": "a"},
+    ]}}]);
+    let mut run = Run::new(sandbox, "replayed", bytes, &steps);
+    run.activate()?;
+    while run.events.len() < events {
+        run.complete();
+        run.activate()?;
+    }
+    Ok(run.events)
+}
+
+/// The pages that only this process has, in bytes.
+fn private_bytes() -> Result<usize> {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup")?;
+    let kibibytes: usize = rollup
+        .lines()
+        .filter(|line| line.starts_with("Private_Dirty:") || line.starts_with("Private_Clean:"))
+        .filter_map(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok())
+        .sum();
+    Ok(kibibytes * 1024)
+}
+
+fn mappings() -> Result<usize> {
+    Ok(std::fs::read_to_string("/proc/self/maps")?.lines().count())
+}
+
+fn key(run_id: &str) -> RunKey {
+    RunKey { namespace: "bench".into(), workflow_id: "bench".into(), run_id: run_id.into() }
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl ModuleBytes for Bytes<'_> {
+    fn module_bytes(&self, _digest: &Digest) -> Result<Option<Vec<u8>>, String> {
+        Ok(Some(self.0.to_vec()))
+    }
+}
+
+/// A run and its journal, as a server would write it.
+struct Run<'a> {
+    sandbox: Sandbox,
+    key: RunKey,
+    digest: Digest,
+    bytes: Bytes<'a>,
+    events: Vec<HistoryEvent>,
+    scheduled_activity: (i64, String),
+}
+
+impl History for Run<'_> {
+    fn events_after(&self, event_id: i64) -> Result<Vec<HistoryEvent>, String> {
+        let from = usize::try_from(event_id).map_err(|error| error.to_string())?;
+        Ok(self.events.get(from..).unwrap_or_default().to_vec())
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(sandbox: &Sandbox, run_id: &str, bytes: &'a [u8], steps: &Value) -> Run<'a> {
+        let mut run = Run {
+            sandbox: sandbox.clone(),
+            key: key(run_id),
+            digest: Digest::of(bytes),
+            bytes: Bytes(bytes),
+            events: Vec::new(),
+            scheduled_activity: (0, String::new()),
+        };
+        let started = WorkflowExecutionStartedEventAttributes {
+            workflow_type: Some(WorkflowType { name: "Puppet".into() }),
+            task_queue: Some(TaskQueue { name: "bench".into(), ..Default::default() }),
+            input: Some(payloads(steps)),
+            original_execution_run_id: run_id.into(),
+            ..Default::default()
+        };
+        run.write(EventType::WorkflowExecutionStarted, Attributes::WorkflowExecutionStartedEventAttributes(started));
+        run
+    }
+
+    fn write(&mut self, kind: EventType, attributes: Attributes) -> i64 {
+        let event_id = self.events.len() as i64 + 1;
+        self.events.push(HistoryEvent {
+            event_id,
+            event_time: Some(Timestamp { seconds: 1_700_000_000 + event_id, nanos: 0 }),
+            event_type: kind.into(),
+            attributes: Some(attributes),
+            ..Default::default()
+        });
+        event_id
+    }
+
+    /// One workflow task; the time that the sandbox took for it.
+    fn activate(&mut self) -> Result<Duration> {
+        use mainspring_api::command::command::Attributes as Asked;
+
+        let scheduled = Attributes::WorkflowTaskScheduledEventAttributes(Default::default());
+        let scheduled_event_id = self.write(EventType::WorkflowTaskScheduled, scheduled);
+        let started = WorkflowTaskStartedEventAttributes { scheduled_event_id, ..Default::default() };
+        let started = Attributes::WorkflowTaskStartedEventAttributes(started);
+        let started_event_id = self.write(EventType::WorkflowTaskStarted, started);
+        let task = WorkflowTask {
+            run: &self.key,
+            module: self.digest,
+            attempt: 1,
+            started_event_id,
+            history: self,
+            modules: &self.bytes,
+        };
+        let begun = Instant::now();
+        let activated = self.sandbox.activate(&task)?;
+        let took = begun.elapsed();
+        let completed =
+            WorkflowTaskCompletedEventAttributes { scheduled_event_id, started_event_id, ..Default::default() };
+        let completed = Attributes::WorkflowTaskCompletedEventAttributes(completed);
+        let completed_id = self.write(EventType::WorkflowTaskCompleted, completed);
+        for command in activated.commands {
+            let Some(Asked::ScheduleActivityTaskCommandAttributes(asked)) = command.attributes else { continue };
+            let scheduled = ActivityTaskScheduledEventAttributes {
+                activity_id: asked.activity_id.clone(),
+                activity_type: asked.activity_type,
+                task_queue: asked.task_queue,
+                header: asked.header,
+                input: asked.input,
+                schedule_to_close_timeout: Some(Default::default()),
+                schedule_to_start_timeout: Some(Default::default()),
+                start_to_close_timeout: asked.start_to_close_timeout,
+                heartbeat_timeout: Some(Default::default()),
+                workflow_task_completed_event_id: completed_id,
+                retry_policy: Some(mainspring_core::retry::with_defaults(asked.retry_policy.as_ref())),
+                ..Default::default()
+            };
+            let scheduled = Attributes::ActivityTaskScheduledEventAttributes(scheduled);
+            let id = self.write(EventType::ActivityTaskScheduled, scheduled);
+            if let Some(event) = self.events.last_mut() {
+                event.user_metadata = command.user_metadata;
+            }
+            self.scheduled_activity = (id, asked.activity_id);
+        }
+        Ok(took)
+    }
+
+    fn signal(&mut self) {
+        let signal = WorkflowExecutionSignaledEventAttributes {
+            signal_name: "go".into(),
+            input: Some(payloads(&json!(1))),
+            ..Default::default()
+        };
+        self.write(EventType::WorkflowExecutionSignaled, Attributes::WorkflowExecutionSignaledEventAttributes(signal));
+    }
+
+    /// The activity that was scheduled last completes.
+    fn complete(&mut self) {
+        let scheduled_event_id = self.scheduled_activity.0;
+        let started = ActivityTaskStartedEventAttributes { scheduled_event_id, ..Default::default() };
+        let started = Attributes::ActivityTaskStartedEventAttributes(started);
+        let started_event_id = self.write(EventType::ActivityTaskStarted, started);
+        let completed = ActivityTaskCompletedEventAttributes {
+            scheduled_event_id,
+            started_event_id,
+            result: Some(payloads(&json!("tx-1"))),
+            ..Default::default()
+        };
+        self.write(EventType::ActivityTaskCompleted, Attributes::ActivityTaskCompletedEventAttributes(completed));
+    }
+}
+
+fn payloads(value: &Value) -> Payloads {
+    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
+    Payloads { payloads: vec![Payload { metadata, data: value.to_string().into_bytes(), ..Default::default() }] }
+}
