@@ -130,12 +130,16 @@ async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> 
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
     };
+    let descriptors = "the API's descriptors cannot be served";
+    let reflection_v1 = reflection().build_v1().context(descriptors)?.accept_compressed(Gzip);
+    let reflection_v1alpha = reflection().build_v1alpha().context(descriptors)?.accept_compressed(Gzip);
     let routes = Routes::new(workflow)
         .add_service(operator)
         .add_service(module)
+        // The temporal CLI compresses what it asks about health, too.
         .add_service(health_service.accept_compressed(Gzip))
-        .add_service(reflection().build_v1().context("the API's descriptors cannot be served")?)
-        .add_service(reflection().build_v1alpha().context("the API's descriptors cannot be served")?);
+        .add_service(reflection_v1)
+        .add_service(reflection_v1alpha);
     Ok((health, routes))
 }
 

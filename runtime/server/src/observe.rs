@@ -15,8 +15,11 @@ use tower::Layer;
 
 /// What tonic says where no handler is written.
 const STUB: &str = "Not yet implemented";
-/// How tonic begins to say that a request is too large.
+/// How tonic begins to say that a request is too large, as it comes and once it is decompressed.
 const TOO_LARGE: &str = "Error, decoded message length too large: ";
+const TOO_LARGE_DECOMPRESSED: &str = "Error decompressing: size limit, of ";
+/// How tonic begins to say that it cannot write an answer: the only INTERNAL that is the server's own fault.
+const NOT_WRITTEN: [&str; 2] = ["Error encoding: ", "Error compressing: "];
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObserveLayer;
@@ -74,10 +77,19 @@ fn in_temporals_words(method: &str, status: &Status) -> Option<Status> {
             let name = method.rsplit('/').next().unwrap_or(method);
             Some(Status::unimplemented(format!("Mainspring does not offer {name} yet.")))
         }
-        // Core-based SDKs know this beginning, and do not send the same message for ever.
+        // Core-based SDKs know these beginnings, and do not send the same message for ever.
         Code::OutOfRange => message
             .strip_prefix(TOO_LARGE)
             .map(|sizes| Status::resource_exhausted(format!("grpc: received message larger than max: {sizes}"))),
+        Code::ResourceExhausted => message.strip_prefix(TOO_LARGE_DECOMPRESSED).map(|limit| {
+            let limit = limit.split_once(' ').map_or(limit, |(limit, _)| limit);
+            let message = format!("grpc: received message after decompression larger than max {limit}");
+            Status::resource_exhausted(message)
+        }),
+        // No handler says INTERNAL (see [`crate::error`]), so it is tonic, of bytes that are no request.
+        Code::Internal if !NOT_WRITTEN.iter().any(|beginning| message.starts_with(beginning)) => {
+            Some(Status::invalid_argument(format!("The request cannot be read: {message}")))
+        }
         _ => None,
     }
 }
@@ -110,11 +122,26 @@ mod tests {
         let better = in_temporals_words("a/b", &tonic).unwrap();
         assert_eq!(better.code(), Code::ResourceExhausted);
         assert!(better.message().starts_with("grpc: received message larger than max"));
+
+        let tonic =
+            Status::resource_exhausted(format!("{TOO_LARGE_DECOMPRESSED}4 bytes, exceeded while decompressing"));
+        let better = in_temporals_words("a/b", &tonic).unwrap();
+        assert_eq!(better.code(), Code::ResourceExhausted);
+        assert_eq!(better.message(), "grpc: received message after decompression larger than max 4");
+    }
+
+    #[test]
+    fn bytes_that_are_no_request_are_the_clients_fault() {
+        let better = in_temporals_words("a/b", &Status::internal("invalid wire type")).unwrap();
+        assert_eq!(better.code(), Code::InvalidArgument);
+        assert_eq!(better.message(), "The request cannot be read: invalid wire type");
+        let own = Status::internal(format!("{}insufficient space", NOT_WRITTEN[0]));
+        assert!(in_temporals_words("a/b", &own).is_none());
     }
 
     #[test]
     fn what_a_handler_says_stays() {
-        for status in [Status::unimplemented("no workers"), Status::out_of_range("9"), Status::not_found("")] {
+        for status in [Status::unimplemented("no workers"), Status::resource_exhausted("busy"), Status::not_found("")] {
             assert!(in_temporals_words("a/b", &status).is_none());
         }
     }

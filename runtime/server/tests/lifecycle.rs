@@ -108,7 +108,7 @@ async fn held_calls_are_answered_empty_when_the_server_stops() {
 #[tokio::test]
 async fn health_is_told_for_the_server_and_each_service_until_it_stops() {
     let mut server = TestServer::start().await;
-    let mut health = HealthClient::new(server.channel().await);
+    let mut health = HealthClient::new(server.channel().await).send_compressed(CompressionEncoding::Gzip);
     let services = [
         "",
         "temporal.api.workflowservice.v1.WorkflowService",

@@ -18,6 +18,7 @@ use temporalio_protos::{
 use tonic::{
     Code::{AlreadyExists, InvalidArgument, NotFound, ResourceExhausted, Unimplemented},
     Status,
+    codec::CompressionEncoding,
 };
 
 const NOWHERE: &str = "nowhere";
@@ -153,9 +154,24 @@ async fn a_start_that_can_never_work_is_refused_with_the_reason() {
 #[tokio::test]
 async fn a_message_above_the_limit_is_refused_so_that_sdks_give_up() {
     let server = TestServer::start().await;
-    let request = StartWorkflowExecutionRequest { input: payloads(5 * MIB), ..start("w") };
-    let answer = server.client().await.start_workflow_execution(request).await;
-    expect(answer, ResourceExhausted, "grpc: received message larger than max");
+    let request = || StartWorkflowExecutionRequest { input: payloads(5 * MIB), ..start("w") };
+    let plain = server.client().await.start_workflow_execution(request()).await;
+    expect(plain, ResourceExhausted, "grpc: received message larger than max");
+    let mut compressing = server.client().await.send_compressed(CompressionEncoding::Gzip);
+    let compressed = compressing.start_workflow_execution(request()).await;
+    expect(compressed, ResourceExhausted, "grpc: received message after decompression larger than max 4194304");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_request_are_invalid() {
+    let server = TestServer::start().await;
+    let mut client = tonic::client::Grpc::new(server.channel().await);
+    client.ready().await.unwrap();
+    // The first field is a number here, and the namespace there.
+    let request = tonic::Request::new(ProtoDuration { seconds: 7, nanos: 7 });
+    let path = "/temporal.api.workflowservice.v1.WorkflowService/StartWorkflowExecution".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<_, StartWorkflowExecutionResponse>::default();
+    expect(client.unary(request, path, codec).await, InvalidArgument, "The request cannot be read");
 }
 
 #[tokio::test]
@@ -287,6 +303,12 @@ async fn a_signal_must_have_a_name_and_a_small_input_and_an_open_run() {
         ..Default::default()
     };
     client.terminate_workflow_execution(terminate.clone()).await.unwrap();
+    let cancel = RequestCancelWorkflowExecutionRequest {
+        namespace: "default".into(),
+        workflow_execution: execution("w", ""),
+        ..Default::default()
+    };
+    client.request_cancel_workflow_execution(cancel).await.expect("a closed run need not be canceled, as in Temporal");
     let closed = "workflow execution already completed";
     expect(client.signal_workflow_execution(signal()).await, NotFound, closed);
     expect(client.terminate_workflow_execution(terminate).await, NotFound, closed);
