@@ -88,7 +88,7 @@ impl Modules {
         }
         let imports = scan::scan(bytes)?;
         let digest = Digest::of(bytes);
-        let module = self.single_flight(&digest, || match self.from_artifact(&digest) {
+        let module = self.single_flight(&digest, || match self.load_artifact(&digest) {
             Some(module) => Ok(module),
             None => self.compile(digest, bytes),
         })?;
@@ -107,7 +107,7 @@ impl Modules {
             TaskFailure::new(TaskFailureKind::ModuleUnusable, format!("module {digest} cannot be loaded: {problem}"))
         };
         self.single_flight(digest, || {
-            if let Some(module) = self.from_artifact(digest) {
+            if let Some(module) = self.load_artifact(digest) {
                 return Ok(module);
             }
             let bytes = modules
@@ -156,7 +156,7 @@ impl Modules {
         Ok(module)
     }
 
-    fn from_artifact(&self, digest: &Digest) -> Option<Arc<Module>> {
+    fn load_artifact(&self, digest: &Digest) -> Option<Arc<Module>> {
         let component = self.artifacts.as_ref()?.load(digest, &self.engine)?;
         match self.finish(*digest, component) {
             Ok(module) => Some(module),
