@@ -12,6 +12,7 @@ mod determinism;
 mod divergence;
 mod limits;
 mod logs;
+mod order;
 mod runs;
 mod support;
 mod uploads;
