@@ -109,6 +109,11 @@ impl Default for SandboxConfig {
 
 /// The configuration of every engine. There is no other: a compiled module is only accepted by an engine whose
 /// configuration is the same, and a replay is only exact on one that computes the same.
+///
+/// Instances are allocated on demand. Measured with `examples/sandbox_bench.rs` against the pooling allocator, with a
+/// Rust guest: 52 KiB of private memory and 4 mappings for a cached instance, against 57 KiB and 6; the pool only wins
+/// where instances come and go, by about 40 µs each. The cache is there so that they do not, and without a pool there are
+/// no slots to size for the largest component that anybody may upload.
 pub(crate) fn engine_config(sandbox: &SandboxConfig) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     // The same bits on every machine.

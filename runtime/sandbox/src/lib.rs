@@ -122,6 +122,7 @@ impl Sandbox {
                             namespace = task.run.namespace,
                             workflow_id = task.run.workflow_id,
                             run_id = task.run.run_id,
+                            attempt = task.attempt,
                             %failure,
                             "a cached instance does not fit its history; replaying the run"
                         );

@@ -18,7 +18,7 @@ pub struct WorkflowTask<'a> {
     pub run: &'a RunKey,
     /// The module that the run is pinned to.
     pub module: Digest,
-    /// The attempt of this workflow task, from 1. Only for the log.
+    /// The attempt of this workflow task, from 1. Only for the log: what a guest does must not depend on it.
     pub attempt: i32,
     /// The id of the WorkflowTaskStarted.
     pub started_event_id: i64,
