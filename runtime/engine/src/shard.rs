@@ -12,7 +12,7 @@ mod starts;
 mod upkeep;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -267,9 +267,9 @@ impl Shard {
     fn load(&mut self, key: &RunKey) -> Result<bool, EngineError> {
         let id = self.handle.id;
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
-        if !workflow.runs.contains_key(&key.run) {
+        if let Entry::Vacant(place) = workflow.runs.entry(key.run) {
             let Some(run) = LoadedRun::load(&*self.shared.store, id, key.clone())? else { return Ok(false) };
-            workflow.runs.insert(key.run, run);
+            place.insert(run);
         }
         Ok(true)
     }
@@ -453,7 +453,11 @@ impl Shard {
                     }
                 }
                 for reply in replies {
-                    reply(durable.as_ref().map(|()| ()).map_err(|error| EngineError::Unavailable(error.to_string())));
+                    let told = match &durable {
+                        Ok(()) => Ok(()),
+                        Err(error) => Err(EngineError::Unavailable(error.to_string())),
+                    };
+                    reply(told);
                 }
             }),
         );

@@ -1,75 +1,14 @@
 //! The order workflow on a whole engine: the real sandbox, a store in memory, and a worker played by the test.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod common;
 
-use mainspring_api::{
-    common::{Payload, Payloads},
-    enums::{EventType, WorkflowExecutionStatus},
-};
-use mainspring_core::{
-    activity::{ActivityOutcome, ActivityRef},
-    failure,
-    workflow::StartWorkflow,
-};
-use mainspring_engine::{ActivityTarget, ActivityTask, Engine, EngineConfig, HistoryQuery, RunRef, verify};
-use mainspring_sandbox::{Sandbox, SandboxConfig};
+use std::sync::Arc;
+
+use common::{WAIT, end, guest, json, open, order, poll, run};
+use mainspring_api::enums::{EventType, WorkflowExecutionStatus};
+use mainspring_core::{activity::ActivityOutcome, failure};
+use mainspring_engine::{Engine, HistoryQuery, verify};
 use mainspring_store::{MemoryStore, Store};
-
-const WAIT: Duration = Duration::from_secs(20);
-
-fn guest(name: &str) -> Vec<u8> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")), PathBuf::from);
-    let path = target.join("wasm32-wasip2/guest").join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `make guests` first", path.display()))
-}
-
-fn open(store: &Arc<dyn Store>) -> Engine {
-    let config = EngineConfig {
-        shards: 2,
-        namespaces: vec!["default".into()],
-        activation_threads: 2,
-        runs_in_memory_per_shard: 100,
-    };
-    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
-    Engine::open(Arc::clone(store), sandbox, config).unwrap()
-}
-
-fn json(value: &str) -> Payloads {
-    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into_iter().collect();
-    Payloads { payloads: vec![Payload { metadata, data: value.as_bytes().to_vec(), ..Default::default() }] }
-}
-
-fn order(workflow_id: &str) -> StartWorkflow {
-    StartWorkflow {
-        workflow_id: workflow_id.into(),
-        workflow_type: "OrderWorkflow".into(),
-        task_queue: "orders".into(),
-        input: Some(json(r#"{"amount":99.99,"user_id":"u123","email":"user@example.com"}"#)),
-        request_id: format!("start {workflow_id}"),
-        ..StartWorkflow::default()
-    }
-}
-
-fn run(workflow_id: &str) -> RunRef {
-    RunRef { workflow_id: workflow_id.into(), ..RunRef::default() }
-}
-
-async fn poll(engine: &Engine) -> ActivityTask {
-    engine.poll_activity("default", "orders", "test", WAIT).await.unwrap().expect("an activity task")
-}
-
-async fn end(engine: &Engine, task: &ActivityTask, outcome: ActivityOutcome) {
-    let target = ActivityTarget {
-        run: RunRef {
-            workflow_id: task.workflow_id.clone(),
-            run_id: task.run_id.clone(),
-            first_execution_run_id: String::new(),
-        },
-        activity: ActivityRef::Attempt { scheduled_event_id: task.scheduled_event_id, attempt: task.attempt },
-    };
-    engine.end_activity("default", target, outcome, "test").await.unwrap();
-}
 
 async fn events(engine: &Engine, workflow_id: &str) -> Vec<EventType> {
     let query = HistoryQuery {

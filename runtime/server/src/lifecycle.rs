@@ -1,6 +1,6 @@
 //! A server's life: take the port, open what is stored, answer calls, and stop without losing any.
 
-use std::{future::Future, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io::ErrorKind, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use mainspring_api::{
@@ -48,11 +48,33 @@ const WATCH_TIME: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the settings make no sense, the port or the data directory cannot be had, or the store fails while the server
 /// runs. The message says what to do.
-pub async fn serve<R, S>(mut config: ServerConfig, ready: R, shutdown: S) -> anyhow::Result<()>
+pub async fn serve<R, S>(config: ServerConfig, ready: R, shutdown: S) -> anyhow::Result<()>
 where
-    R: FnOnce(SocketAddr),
-    S: Future,
+    R: FnOnce(SocketAddr) + Send + 'static,
+    S: Future + Send + 'static,
 {
+    let shutdown = async move {
+        shutdown.await;
+    };
+    serve_boxed(config, Box::new(ready), Box::pin(shutdown)).await
+}
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// [`serve`] without type parameters, so that the server is compiled here, once, and not in every crate that runs one.
+fn serve_boxed(
+    config: ServerConfig,
+    ready: Box<dyn FnOnce(SocketAddr) + Send>,
+    shutdown: Boxed<()>,
+) -> Boxed<anyhow::Result<()>> {
+    Box::pin(run(config, ready, shutdown))
+}
+
+async fn run(
+    mut config: ServerConfig,
+    ready: Box<dyn FnOnce(SocketAddr) + Send>,
+    shutdown: Boxed<()>,
+) -> anyhow::Result<()> {
     config.check()?;
     // The port comes first: a second server on it must not touch the data.
     let listener = bind(config.address()).await?;

@@ -31,8 +31,6 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const RETURN_TIME: Duration = Duration::from_secs(1);
 /// Most bytes of events on one page of history: clients refuse messages that are not much larger than this.
 pub const HISTORY_PAGE_BYTES: usize = 3 * MIB;
-/// An answer smaller than this is not compressed: it costs more than it saves.
-pub const COMPRESS_BYTES_MIN: usize = 16 * KIB;
 
 /// Largest piece of a module in one message of an upload or download.
 pub const CHUNK_BYTES: usize = MIB;

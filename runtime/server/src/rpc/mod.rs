@@ -17,11 +17,10 @@ use std::{future::Future, sync::Arc};
 
 use mainspring_api::{server::workflowservice::workflow_service_server::WorkflowService, workflowservice::*};
 use mainspring_engine::{Engine, Namespace};
-use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::{ServerConfig, error::Fault, limits};
+use crate::{ServerConfig, error::Fault};
 
 /// What every call can reach.
 #[derive(Clone)]
@@ -51,14 +50,8 @@ impl Frontend {
 }
 
 /// Sends an answer on its way.
-fn answer<T: Message>(answer: Result<T, Fault>) -> Result<Response<T>, Status> {
-    let message = answer?;
-    let small = message.encoded_len() < limits::COMPRESS_BYTES_MIN;
-    let mut response = Response::new(message);
-    if small {
-        response.disable_compression();
-    }
-    Ok(response)
+fn answer<T>(answer: Result<T, Fault>) -> Result<Response<T>, Status> {
+    Ok(Response::new(answer?))
 }
 
 type Answer<T> = Result<Response<T>, Status>;
