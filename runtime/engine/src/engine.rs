@@ -102,8 +102,9 @@ impl Engine {
     /// disk is known only after a restart.
     pub async fn failed(&self) -> String {
         let mut failure = self.inner.failure.clone();
-        match failure.wait_for(Option::is_some).await {
-            Ok(message) => message.clone().unwrap_or_default(),
+        let message = failure.wait_for(Option::is_some).await.map(|message| message.clone().unwrap_or_default());
+        match message {
+            Ok(message) => message,
             // The sender lives as long as the engine.
             Err(_) => std::future::pending().await,
         }
