@@ -317,7 +317,8 @@ impl Step<'_> {
     fn time_out_activity(&mut self, activity: &Activity, timeout_type: TimeoutType) {
         let failure = failure::timeout(timeout_type, activity.heartbeat_details.clone());
         let verdict = match timeout_type {
-            TimeoutType::ScheduleToClose => Some(RetryState::Timeout),
+            // Neither can be mended by another attempt.
+            TimeoutType::ScheduleToClose | TimeoutType::ScheduleToStart => Some(RetryState::Timeout),
             _ => self.retry_or_give_up(activity, &failure),
         };
         if let Some(retry_state) = verdict {

@@ -40,7 +40,11 @@ impl RunState {
             most_recent_worker_version_stamp: (!self.build_id.is_empty()).then(|| {
                 mainspring_api::common::WorkerVersionStamp { build_id: self.build_id.clone(), use_versioning: false }
             }),
-            root_execution: self.started.root_workflow_execution.clone(),
+            // Without a parent it is its own root, which the history does not spell out.
+            root_execution: Some(WorkflowExecution {
+                workflow_id: self.workflow_id().to_owned(),
+                run_id: self.run_id.clone(),
+            }),
             first_run_id: self.started.first_execution_run_id.clone(),
             priority: self.started.priority.clone(),
             ..Default::default()
@@ -50,8 +54,8 @@ impl RunState {
     pub fn execution_config(&self) -> WorkflowExecutionConfig {
         WorkflowExecutionConfig {
             task_queue: self.started.task_queue.clone(),
-            workflow_execution_timeout: self.started.workflow_execution_timeout,
-            workflow_run_timeout: self.started.workflow_run_timeout,
+            workflow_execution_timeout: Some(self.started.workflow_execution_timeout.unwrap_or_default()),
+            workflow_run_timeout: Some(self.started.workflow_run_timeout.unwrap_or_default()),
             default_workflow_task_timeout: self.started.workflow_task_timeout,
             user_metadata: self.user_metadata.clone(),
         }

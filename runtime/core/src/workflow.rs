@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mainspring_api::{
     Duration as ProtoDuration,
-    common::{Header, Memo, Payloads, Priority, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
+    common::{Header, Memo, Payloads, Priority, RetryPolicy, SearchAttributes, WorkflowType},
     enums::{
         RetryState, TaskQueueKind, WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
         WorkflowTaskFailedCause,
@@ -159,8 +159,8 @@ impl StartWorkflow {
                 ..Default::default()
             }),
             input: self.input,
-            workflow_execution_timeout: Some(time::to_proto(execution.unwrap_or_default())),
-            workflow_run_timeout: Some(time::to_proto(run.unwrap_or_default())),
+            workflow_execution_timeout: execution.map(time::to_proto),
+            workflow_run_timeout: run.map(time::to_proto),
             workflow_task_timeout: Some(time::to_proto(task)),
             original_execution_run_id: run_id.to_owned(),
             first_execution_run_id: run_id.to_owned(),
@@ -173,10 +173,6 @@ impl StartWorkflow {
             memo: self.memo,
             search_attributes: self.search_attributes,
             header: self.header,
-            root_workflow_execution: Some(WorkflowExecution {
-                workflow_id: self.workflow_id.clone(),
-                run_id: run_id.to_owned(),
-            }),
             workflow_id: self.workflow_id,
             priority: self.priority,
             ..Default::default()
