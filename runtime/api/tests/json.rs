@@ -211,7 +211,7 @@ fn value(kind: &Kind, seed: usize, depth: usize) -> Value {
         Kind::Uint32 | Kind::Fixed32 => Value::U32(seed as u32),
         Kind::Uint64 | Kind::Fixed64 => Value::U64(u64::MAX - seed as u64),
         Kind::Float => Value::F32(seed as f32 + 0.5),
-        Kind::Double => Value::F64(if seed % 2 == 0 { seed as f64 } else { 0.1 }),
+        Kind::Double => Value::F64(if seed.is_multiple_of(2) { seed as f64 } else { 0.1 }),
         Kind::String => Value::String(format!("текст \"{seed}\" </>\n")),
         Kind::Bytes => Value::Bytes(vec![0, 255, seed as u8].into()),
         Kind::Enum(descriptor) => Value::EnumNumber(descriptor.values().last().unwrap().number()),

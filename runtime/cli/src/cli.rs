@@ -13,6 +13,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(
     name = "mainspring",
+    bin_name = "mainspring",
     version,
     // Help that depends on the terminal cannot be checked, and reads differently in every bug report.
     term_width = 100,

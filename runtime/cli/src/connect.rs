@@ -1,6 +1,6 @@
 //! The way to a server, and what its refusals mean.
 
-use std::{env, error::Error as _, fs, time::Duration};
+use std::{env, error::Error as _, fs, os::unix::fs::MetadataExt as _, time::Duration};
 
 use anyhow::anyhow;
 use clap::Args;
@@ -158,7 +158,15 @@ fn variable(name: &str) -> Option<String> {
 
 /// Who runs this process.
 pub fn user() -> String {
-    variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned())
+    variable("USER").or_else(|| variable("LOGNAME")).or_else(account).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The name of this process's account, where no variable has it: in containers, mostly.
+fn account() -> Option<String> {
+    let id = fs::metadata("/proc/self").ok()?.uid().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").ok()?;
+    let fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    fields.into_iter().find(|fields| fields.get(2) == Some(&id.as_str())).map(|fields| fields[0].to_owned())
 }
 
 fn host() -> String {

@@ -172,14 +172,16 @@ fn failure_json(failure: &TaskFailure, digest: &str) -> Value {
 }
 
 fn failure_error(failure: &TaskFailure) -> anyhow::Error {
-    match &failure.kind {
-        TaskFailureKind::Nondeterminism { event_id, expected, actual } => anyhow!(
-            "the replay diverged at event {event_id}\n  the journal has: {expected}\n  the module did:  {actual}"
-        ),
-        _ => {
-            let trace = &failure.failure.stack_trace;
-            let trace = if trace.is_empty() { String::new() } else { format!("\n{trace}") };
-            anyhow!("the replay failed: {failure}{trace}")
-        }
-    }
+    let message = failure.to_string();
+    let TaskFailureKind::Nondeterminism { event_id, expected, actual } = &failure.kind else {
+        let trace = &failure.failure.stack_trace;
+        let trace = if trace.is_empty() { String::new() } else { format!("\n{trace}") };
+        return anyhow!("the replay failed: {message}{trace}");
+    };
+    // The message ends with what helps to understand it, such as which field differs.
+    let notes = message.rsplit_once(actual.as_str()).map(|(_, notes)| notes).unwrap_or(&message);
+    let notes: String = notes.split("; ").filter(|note| !note.is_empty()).map(|note| format!("\n  {note}")).collect();
+    anyhow!(
+        "the replay diverged at event {event_id}\n  the journal has: {expected}\n  the module:      {actual}{notes}"
+    )
 }

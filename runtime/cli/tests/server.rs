@@ -18,6 +18,7 @@ struct Server {
 }
 
 impl Server {
+    #[allow(clippy::zombie_processes)] // `stop` and `drop` wait for it; where this panics, the test is over.
     fn start(arguments: &[&str]) -> Server {
         let mut command = mainspring(&["dev", "--port", "0"]);
         let mut child = command.args(arguments).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

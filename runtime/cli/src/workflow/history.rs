@@ -65,10 +65,9 @@ impl<'a> Pages<'a> {
         let (events, token) = answer.map_err(refused(CANNOT_READ))?;
         let closed = events.last().is_some_and(is_close);
         self.finished = match self.wanted {
-            Wanted::Present => token.is_empty(),
-            Wanted::UntilClosed | Wanted::CloseEvent => {
-                closed && token.is_empty() || closed && self.wanted == Wanted::CloseEvent
-            }
+            Wanted::CloseEvent => closed,
+            // Asking again without a token would begin at the first event again.
+            Wanted::Present | Wanted::UntilClosed => token.is_empty(),
         };
         self.token = token;
         Ok(Some(events))

@@ -8,12 +8,13 @@ use mainspring_api::{
     failure::{self as proto, failure::FailureInfo},
     history::{HistoryEvent, history_event::Attributes},
     json,
+    workflowservice::DescribeWorkflowExecutionRequest,
 };
 use serde_json::{Value, json};
 
 use super::{CommonArgs, TargetArgs, history};
 use crate::{
-    connect::Client,
+    connect::{Client, refused, unary},
     failure::{Failure, Outcome},
     output::{self, section, short_name},
     payload,
@@ -30,7 +31,11 @@ pub struct ResultArgs {
 pub async fn result(args: ResultArgs) -> Outcome {
     let format = args.common.output.output;
     let mut client = args.common.connection.connect().await?;
-    let closed = wait(&mut client, args.target.execution()).await?;
+    let mut execution = args.target.execution();
+    if execution.run_id.is_empty() {
+        execution.run_id = latest_run(&mut client, &execution).await?;
+    }
+    let closed = wait(&mut client, execution).await?;
     if format.is_text() {
         output::print_text(&closed.text())?;
     } else {
@@ -43,6 +48,16 @@ pub async fn result(args: ResultArgs) -> Outcome {
         format.print_json(&json)?;
     }
     closed.into_outcome()
+}
+
+/// The run that the workflow id stands for now: a later one must not be mistaken for it while we wait.
+async fn latest_run(client: &mut Client, execution: &WorkflowExecution) -> Outcome<String> {
+    let namespace = client.namespace.clone();
+    let request = DescribeWorkflowExecutionRequest { namespace, execution: Some(execution.clone()) };
+    let answer = client.workflows.describe_workflow_execution(unary(request)).await;
+    let answer = answer.map_err(refused("cannot find the workflow"))?.into_inner();
+    let found = answer.workflow_execution_info.and_then(|info| info.execution);
+    Ok(found.map(|execution| execution.run_id).unwrap_or_default())
 }
 
 /// Waits for the end of a run and of all runs that go on with its work.
@@ -58,7 +73,6 @@ pub async fn wait(client: &mut Client, mut execution: WorkflowExecution) -> Outc
 
 /// A run that has ended.
 pub struct Closed {
-    /// Empty where the latest run was asked for and nobody said which that is.
     pub run_id: String,
     pub event: HistoryEvent,
 }
