@@ -270,6 +270,7 @@ impl<T: FromPayload> Activity<T> {
     ///
     /// # Panics
     /// Where neither start-to-close nor schedule-to-close timeout is set: the workflow task fails until that is mended.
+    #[track_caller]
     pub fn start(self) -> ActivityHandle<T> {
         let state = match self.input {
             Err(error) => State::Refused(Some(error.into())),
@@ -299,6 +300,7 @@ impl<T: FromPayload> IntoFuture for Activity<T> {
     type Output = Result<T, ActivityError>;
     type IntoFuture = ActivityHandle<T>;
 
+    #[track_caller]
     fn into_future(self) -> ActivityHandle<T> {
         self.start()
     }

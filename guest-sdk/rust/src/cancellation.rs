@@ -1,6 +1,6 @@
 //! Cancellation: of the whole workflow by a request from outside, and of parts of it by itself.
 //!
-//! Every operation belongs to the scope in which it was started. When a scope is canceled, its timers, signal waits
+//! Every operation belongs to the scope in which it is awaited, and until then to the one in which it was started. When a scope is canceled, its timers, signal waits
 //! and conditions resolve as [`Canceled`] at once; its activities are canceled as their
 //! [`CancellationType`](crate::CancellationType) says and resolve when the host says so; and what is started in it
 //! later resolves as canceled without having been started. The workflow itself runs in a scope that a cancel request

@@ -51,7 +51,7 @@ impl<F: FnMut() -> bool> Future for Condition<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let runtime = Runtime::current();
         if (self.predicate)() {
-            runtime.note_move();
+            runtime.condition_met();
             return Poll::Ready(Ok(()));
         }
         if let Err(canceled) = runtime.scope().check() {

@@ -33,21 +33,12 @@ struct Task {
 /// Wakers must be `Send + Sync`, which is the only reason for the mutex: a guest has one thread.
 #[derive(Default)]
 struct Queue {
-    state: Mutex<QueueState>,
-}
-
-#[derive(Default)]
-struct QueueState {
-    ready: VecDeque<Arc<TaskWaker>>,
-    /// Something happened since conditions were last looked at.
-    moved: bool,
-    /// Wakes do not count as something that happened: they only have conditions looked at again.
-    rechecking: bool,
+    ready: Mutex<VecDeque<Arc<TaskWaker>>>,
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<TaskWaker>>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,12 +50,8 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        let mut queue = self.queue.lock();
-        if !queue.rechecking {
-            queue.moved = true;
-        }
         if !self.queued.swap(true, Ordering::Relaxed) {
-            queue.ready.push_back(self.clone());
+            self.queue.lock().push_back(self.clone());
         }
     }
 }
@@ -81,7 +68,7 @@ impl Executor {
 
     /// Polls the task that has been awake longest; false where none is.
     pub(crate) fn run_one(&self) -> bool {
-        let Some(woken) = self.queue.lock().ready.pop_front() else {
+        let Some(woken) = self.queue.lock().pop_front() else {
             return false;
         };
         // Before the poll, so that a wake during the poll queues the task again.
@@ -93,7 +80,6 @@ impl Executor {
         let finished = matches!(future.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(()));
         if finished {
             self.tasks.borrow_mut().remove(&woken.id);
-            self.note_move();
         } else if let Some(task) = self.tasks.borrow_mut().get_mut(&woken.id) {
             task.future = Some(future);
         }
@@ -104,23 +90,6 @@ impl Executor {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(&id)?;
         Some((task.future.take()?, task.waker.clone()))
-    }
-
-    /// Says that something happened that may have made a condition true.
-    pub(crate) fn note_move(&self) {
-        self.queue.lock().moved = true;
-    }
-
-    /// Whether something happened since this was last asked.
-    pub(crate) fn take_moved(&self) -> bool {
-        std::mem::take(&mut self.queue.lock().moved)
-    }
-
-    /// Wakes these only to have a look.
-    pub(crate) fn recheck(&self, wakers: Vec<Waker>) {
-        self.queue.lock().rechecking = true;
-        wakers.into_iter().for_each(Waker::wake);
-        self.queue.lock().rechecking = false;
     }
 
     /// Drops all tasks.
@@ -149,11 +118,13 @@ impl Waiters {
         self.wakers.borrow_mut().remove(&id);
     }
 
-    pub(crate) fn wakers(&self) -> Vec<Waker> {
-        self.wakers.borrow().values().cloned().collect()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakers.borrow().is_empty()
     }
 
     pub(crate) fn wake_all(&self) {
-        self.wakers().into_iter().for_each(Waker::wake);
+        // Cloned, because what is woken may come back here to register again.
+        let wakers: Vec<_> = self.wakers.borrow().values().cloned().collect();
+        wakers.into_iter().for_each(Waker::wake);
     }
 }

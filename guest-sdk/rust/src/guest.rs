@@ -22,6 +22,8 @@ pub fn start(workflows: &[Entry], workflow_type: &str, input: Vec<Payload>) -> S
         let names: Vec<_> = workflows.iter().map(|entry| entry.name).collect();
         panic!("this module has no workflow type {workflow_type:?}; it has {}", names.join(", "));
     };
+    // The standard hook names a thread that a guest does not have and a variable that it cannot set.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let runtime = Runtime::new(Box::new(WitHost));
     // First, because making the future may already ask for the run.
     runtime.install();

@@ -33,6 +33,8 @@ pub(crate) struct Runtime {
     operations: RefCell<BTreeMap<Operation, Pending>>,
     signals: RefCell<BTreeMap<String, Rc<SignalChannel>>>,
     pub(crate) conditions: Waiters,
+    /// Conditions may have changed since they were last looked at.
+    moved: Cell<bool>,
     /// Those who want to know when a scope is canceled.
     pub(crate) scope_waiters: Waiters,
     last_waiter: Cell<WaiterId>,
@@ -91,6 +93,7 @@ impl Runtime {
             operations: RefCell::default(),
             signals: RefCell::default(),
             conditions: Waiters::default(),
+            moved: Cell::new(true),
             scope_waiters: Waiters::default(),
             last_waiter: Cell::new(0),
             scope: RefCell::new(root.clone()),
@@ -141,7 +144,7 @@ impl Runtime {
         for event in events {
             self.apply(event);
         }
-        self.executor.note_move();
+        self.moved.set(true);
         self.run()
     }
 
@@ -176,12 +179,12 @@ impl Runtime {
                     return self.close(outcome);
                 }
             }
-            // Everybody is asleep; but what happened may have made conditions true, which wake nobody by themselves.
-            let conditions = self.conditions.wakers();
-            if !self.executor.take_moved() || conditions.is_empty() {
+            // Everybody is asleep; but what has run may have made conditions true, which wake nobody by themselves. Where
+            // none was true the last time, nothing has run since, and to look again is useless.
+            if !self.moved.take() || self.conditions.is_empty() {
                 return Status::Blocked;
             }
-            self.executor.recheck(conditions);
+            self.conditions.wake_all();
         }
     }
 
@@ -203,8 +206,9 @@ impl Runtime {
         self.executor.spawn(future);
     }
 
-    pub(crate) fn note_move(&self) {
-        self.executor.note_move();
+    /// A condition was true: what its routine does now may make others true.
+    pub(crate) fn condition_met(&self) {
+        self.moved.set(true);
     }
 
     pub(crate) fn new_waiter(&self) -> WaiterId {
@@ -242,6 +246,8 @@ impl Runtime {
             }
             None => {
                 pending.waker = Some(cx.waker().clone());
+                // It belongs where it is awaited, so that a handle can be given to `shielded` or `timeout`.
+                pending.scope = self.scope();
                 Poll::Pending
             }
         }

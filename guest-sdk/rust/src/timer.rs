@@ -102,8 +102,9 @@ impl Drop for Timer {
     }
 }
 
-/// Runs the future for at most this long. When the time is up, whatever the future has started and not finished is
-/// canceled (activities as their cancellation type says, without waiting for them), and [`Elapsed`] is the answer.
+/// Runs the future for at most this long. When the time is up, whatever the future still waits for is canceled
+/// (activities as their cancellation type says, without waiting for them), and [`Elapsed`] is the answer. The time runs
+/// from when the future is first polled.
 ///
 /// ```no_run
 /// # use mainspring_workflow::prelude::*;

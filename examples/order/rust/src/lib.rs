@@ -31,3 +31,36 @@ async fn order_workflow(order: Order) -> WorkflowResult<String> {
 }
 
 mainspring_workflow::export!(order_workflow);
+
+#[cfg(test)]
+mod tests {
+    use mainspring_workflow::testing::{Command, TestRun};
+    use serde_json::json;
+
+    use super::*;
+
+    fn start() -> TestRun {
+        TestRun::start::<order_workflow>([json!({ "amount": 99.99, "user_id": "u123", "email": "user@example.com" })])
+    }
+
+    #[test]
+    fn an_order_is_charged_and_then_confirmed() {
+        let mut run = start();
+        run.complete_activity(1, "tx-1");
+        run.complete_activity(2, ());
+        assert_eq!(run.result::<String>().unwrap(), "tx-1");
+
+        let commands = run.commands();
+        let Command::ScheduleActivity { activity_type, input, .. } = &commands[1] else { panic!() };
+        assert_eq!(activity_type, "send_email");
+        assert_eq!(input[1].data, "\"주문 완료: tx-1\"".as_bytes());
+    }
+
+    #[test]
+    fn nothing_is_confirmed_that_was_not_charged() {
+        let mut run = start();
+        run.fail_activity(1, ApplicationFailure::new("CardDeclined", "no funds"));
+        assert!(run.result::<String>().unwrap_err().to_string().contains("CardDeclined"));
+        assert_eq!(run.commands().len(), 1);
+    }
+}

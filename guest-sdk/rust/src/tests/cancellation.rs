@@ -162,6 +162,23 @@ fn a_timeout_cancels_the_activity_when_the_time_is_up() {
 }
 
 #[test]
+fn what_was_started_before_belongs_to_where_it_is_awaited() {
+    #[workflow]
+    async fn moves() -> WorkflowResult<(bool, String)> {
+        let (impatient, shielded_one) = (work("impatient").start(), work("shielded").start());
+        let elapsed = impatient.timeout(seconds(5)).await.is_err();
+        Ok((elapsed, shielded(shielded_one).await?))
+    }
+    let mut run = TestRun::start::<moves>(NONE);
+    run.fire_timer(3);
+    assert_eq!(asked(&run), ["1:impatient", "2:shielded", "3:5s", "cancel 1"]);
+    run.request_cancel("enough");
+    run.complete_activity(2, "done");
+    assert_eq!(run.result::<(bool, String)>().unwrap(), (true, "done".into()));
+    assert_eq!(asked(&run).len(), 4);
+}
+
+#[test]
 fn a_timeout_cancels_its_timer_when_the_activity_is_done() {
     let mut run = TestRun::start::<impatient>(NONE);
     run.complete_activity(1, "quick");

@@ -179,3 +179,38 @@ fn the_workflow_ends_with_its_main_routine() {
     run.result::<()>().unwrap();
     assert_eq!(asked(&run), ["1:1s", "2:9s"], "nothing is canceled on the way out");
 }
+
+#[test]
+fn the_futures_crate_works_too() {
+    use futures::{StreamExt, stream::FuturesUnordered};
+
+    #[workflow]
+    async fn foreign() -> WorkflowResult<Vec<String>> {
+        let finished = std::cell::Cell::new(0);
+        let mut calls: FuturesUnordered<_> = ["a", "b"].into_iter().map(|name| work(name).into_future()).collect();
+        let collect = async {
+            let mut results = Vec::new();
+            while let Some(result) = calls.next().await {
+                results.push(result?);
+                finished.set(finished.get() + 1);
+            }
+            WorkflowResult::Ok(results)
+        };
+        // Conditions inside a foreign executor of sorts, which wakes its parent by a waker of its own.
+        let conditions: FuturesUnordered<_> = (0..=2)
+            .map(|count| {
+                wait_condition({
+                    let finished = &finished;
+                    move || finished.get() >= count
+                })
+            })
+            .collect();
+        let (results, conditions) = futures::join!(collect, conditions.collect::<Vec<_>>());
+        assert_eq!(conditions, [Ok(()), Ok(()), Ok(())]);
+        results
+    }
+    let mut run = TestRun::start::<foreign>(NONE);
+    run.complete_activity(2, "B");
+    run.complete_activity(1, "A");
+    assert_eq!(run.result::<Vec<String>>().unwrap(), ["B", "A"]);
+}

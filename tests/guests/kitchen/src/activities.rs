@@ -69,10 +69,16 @@ pub fn describe(error: &ActivityError) -> Value {
         "type": error.application().map(|info| &info.error_type),
         "non_retryable": error.application().map(|info| info.non_retryable),
         "detail": error.application().and_then(|info| info.detail::<Value>().ok()),
-        "timeout": error.timeout_type().map(|kind| format!("{kind:?}")),
+        "timeout": error.timeout_type().map(word),
         "canceled": error.is_canceled(),
-        "retry_state": error.retry_state().map(|state| format!("{state:?}")),
+        "retry_state": error.retry_state().map(word),
     })
+}
+
+/// `MaximumAttemptsReached` for `RetryState::MaximumAttemptsReached`.
+fn word(value: impl std::fmt::Debug) -> String {
+    let full = format!("{value:?}");
+    full.rsplit("::").next().unwrap_or(&full).to_owned()
 }
 
 /// An activity against a timer, by `select!`: its result or "timer". The activity goes on when the timer wins.
