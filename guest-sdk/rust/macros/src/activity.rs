@@ -58,11 +58,13 @@ pub fn expand(name: Option<LitStr>, item: TokenStream) -> syn::Result<TokenStrea
         arguments.push(quote_spanned!(argument.ty.span()=> .arg(#ident)));
     }
     let (ident, generics, inputs) = (&signature.ident, &signature.generics, &signature.inputs);
+    // With the place of the type, where the compiler then says that it cannot be read.
+    let make = quote_spanned!(result.span()=> ::mainspring_workflow::activity::<#result>);
     let name = name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span()));
     Ok(quote! {
         #(#attributes)*
         #visibility fn #ident #generics (#inputs) -> ::mainspring_workflow::Activity<#result> {
-            ::mainspring_workflow::activity(#name) #(#arguments)*
+            #make(#name) #(#arguments)*
         }
     })
 }
