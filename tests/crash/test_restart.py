@@ -141,11 +141,10 @@ async def test_a_run_keeps_its_module_after_a_new_deployment_and_a_restart(serve
     server.start()
     old = paths.guest("guest-kitchen")
     changed = server.directory / "changed.wasm"
-    text = b"not done after"
-    # Other bytes that do the same: a run that changed over would be seen by its digest.
+    # Other bytes that do the same here: a run that changed over would be seen by its digest.
     content = old.read_bytes()
-    assert text in content
-    changed.write_bytes(content.replace(text, b"NOT done after"))
+    assert b"a test sleeps" in content
+    changed.write_bytes(content.replace(b"a test sleeps", b"A test sleeps"))
     server.deploy_file(old, "kitchen")
     client = await server.connect()
     old_run = await client.start_workflow("SignalCounter", 1, id="old", task_queue="kitchen")

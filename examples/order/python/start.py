@@ -16,6 +16,8 @@ async def main() -> None:
         task_queue="orders",
     )
     print(f"완료: {result}")
+    # The SDK's threads are done a moment after the result is here, and a Python that ends before them may crash.
+    await asyncio.sleep(0.1)
 
 
 if __name__ == "__main__":
