@@ -180,7 +180,8 @@ fn failure_error(failure: &TaskFailure) -> anyhow::Error {
     };
     // The message ends with what helps to understand it, such as which field differs.
     let notes = message.rsplit_once(actual.as_str()).map(|(_, notes)| notes).unwrap_or(&message);
-    let notes: String = notes.split("; ").filter(|note| !note.is_empty()).map(|note| format!("\n  {note}")).collect();
+    let notes = notes.split("; ").map(str::trim).filter(|note| !note.is_empty());
+    let notes: String = notes.map(|note| format!("\n  {note}")).collect();
     anyhow!(
         "the replay diverged at event {event_id}\n  the journal has: {expected}\n  the module:      {actual}{notes}"
     )

@@ -132,7 +132,7 @@ fn run(config: ServerConfig) -> Outcome {
     let namespaces = config.namespaces.join(", ");
     let served = runtime.block_on(async move {
         let stop = stop_signal()?;
-        let ready = |address| {
+        let ready = move |address| {
             if for_people {
                 eprintln!("Mainspring {} listens on {address}", env!("CARGO_PKG_VERSION"));
                 eprintln!("  data:       {data}");
