@@ -1,5 +1,8 @@
 //! Running the real binary, away from whatever the developer's environment says.
 
+// Each test binary uses its part of this.
+#![allow(dead_code)]
+
 use std::{
     path::PathBuf,
     process::{Command, Output},
@@ -38,7 +41,6 @@ pub fn ran(output: Output) -> Ran {
     }
 }
 
-#[allow(dead_code)]
 pub fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
