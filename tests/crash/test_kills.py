@@ -21,7 +21,7 @@ UPTIME_MAX_S = 1.2
 # An attempt that was handed out and never arrived waits for its start-to-close timeout of 30 s, perhaps twice.
 FINISH_S = 150
 
-pytestmark = [pytest.mark.mainspring_only, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.mainspring_only, pytest.mark.timeout(1800)]
 
 
 async def test_kills_at_random_points_lose_nothing(servers, capsys):

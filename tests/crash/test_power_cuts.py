@@ -29,7 +29,7 @@ COUNTERS = 5
 # Between two signals to one counter, lest the histories that are checked in the end become huge.
 SIGNAL_PAUSE_S = 0.03
 
-pytestmark = [pytest.mark.mainspring_only, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.mainspring_only, pytest.mark.timeout(1800)]
 
 
 class Disk:

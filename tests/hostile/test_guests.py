@@ -6,7 +6,7 @@ import re
 import pytest
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.mainspring_only, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.mainspring_only
 
 # Workflow, arguments, the type of the failure that its workflow task gets, and what its message says.
 FLOODS = [
