@@ -133,12 +133,11 @@ fn endpoint(address: &str) -> Outcome<Endpoint> {
         Some((scheme, _)) => return Err(wrong(&format!("has the scheme {scheme}, and only http is supported"))),
         None => address,
     };
-    let has_port = authority.rsplit_once(':').is_some_and(|(host, port)| {
-        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':')
-    });
+    // What follows the last colon is the port, unless that colon is inside an IPv6 address.
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
     let uri = if has_port { format!("http://{authority}") } else { format!("http://{authority}:{DEFAULT_PORT}") };
     let endpoint = Endpoint::from_shared(uri).map_err(|_| wrong("is not HOST:PORT"))?;
-    if endpoint.uri().host().is_none_or(str::is_empty) {
+    if endpoint.uri().host().is_none_or(str::is_empty) || endpoint.uri().port_u16().is_none() {
         return Err(wrong("is not HOST:PORT"));
     }
     Ok(endpoint.connect_timeout(CONNECT_TIME).http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE))
@@ -184,8 +183,9 @@ mod tests {
         assert_eq!(uri("localhost:7233"), "http://localhost:7233/");
         assert_eq!(uri("http://localhost:1/"), "http://localhost:1/");
         assert_eq!(uri("example.org"), "http://example.org:7233/");
-        assert_eq!(uri("[::1]:7233"), "http://[::1]:7233/");
-        for wrong in ["https://example.org:7233", "", "a b:1", ":7233", "x:123456"] {
+        assert_eq!(uri("[::1]:1"), "http://[::1]:1/");
+        assert_eq!(uri("[::1]"), "http://[::1]:7233/");
+        for wrong in ["https://example.org:7233", "", "a b:1", ":7233", "x:", "x:y", "x:123456"] {
             assert!(matches!(endpoint(wrong), Err(Failure::Usage(_))), "{wrong:?}");
         }
     }
