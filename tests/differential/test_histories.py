@@ -124,7 +124,8 @@ def normalised(value):
     if isinstance(value, dict):
         if "encoding" in value.get("metadata", {}):
             # As the values that they stand for: JSON has several ways to write one text.
-            return {"metadata": value["metadata"], "json": json.loads(base64.b64decode(value.get("data", "")) or "null")}
+            data = json.loads(base64.b64decode(value.get("data", "")) or "null")
+            return {"metadata": value["metadata"], "json": normalised(data)}
         # A message without content and no message are the same.
         kept = {key: normalised(inner) for key, inner in value.items() if key not in NOT_COMPARED}
         return {key: inner for key, inner in kept.items() if inner != {}}
