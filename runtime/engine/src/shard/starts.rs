@@ -17,26 +17,12 @@ impl Shard {
             Ok(decision) => decision,
             Err(error) => return self.reply_in_order(Box::new(move |durable| answer(reply, durable.and(Err(error))))),
         };
-        let existing = |run_id: String, status, reply: StartReply| -> Reply {
-            Box::new(move |durable| {
-                let started =
-                    Started { run_id: run_id.clone(), first_execution_run_id: run_id, started: false, status };
-                answer(reply, durable.map(|()| started));
-            })
-        };
         match decision {
             StartDecision::Begin => self.begin(key, run, start, reply),
             StartDecision::UseExisting { run_id } => {
-                self.reply_in_order(existing(run_id, Status::Running, reply));
+                self.reply_in_order(tell(reply, run_id, false, Status::Running));
             }
-            StartDecision::Repeated { run_id, status } => {
-                let answered = Box::new(move |durable: Result<(), EngineError>| {
-                    let started =
-                        Started { run_id: run_id.clone(), first_execution_run_id: run_id, started: true, status };
-                    answer(reply, durable.map(|()| started));
-                });
-                self.reply_in_order(answered);
-            }
+            StartDecision::Repeated { run_id, status } => self.reply_in_order(tell(reply, run_id, true, status)),
             StartDecision::TerminateAndBegin { run_id } => {
                 self.terminate_and_begin(key, run_id, run, start, reply);
             }
@@ -81,15 +67,18 @@ impl Shard {
         let key = RunKey { workflow: workflow.clone(), run };
         let mut loaded = LoadedRun::new(key.clone());
         loaded.step(|step| step.begin(*start));
-        loaded.pending.replies.push(Box::new(move |durable| {
-            let run_id = run.to_string();
-            let status = Status::Running;
-            let started = Started { run_id: run_id.clone(), first_execution_run_id: run_id, started: true, status };
-            answer(reply, durable.map(|()| started));
-        }));
+        loaded.pending.replies.push(tell(reply, run.to_string(), true, Status::Running));
         let entry = self.workflows.get_or_insert_mut(workflow, Workflow::default);
         entry.current = Some(current_run(&loaded.current_row()).ok());
         entry.runs.insert(run, loaded);
         self.with_run(&key, Shard::settle);
     }
+}
+
+/// Tells which run a start has come to, once that is durable.
+fn tell(reply: StartReply, run_id: String, started: bool, status: Status) -> Reply {
+    Box::new(move |durable| {
+        let told = Started { run_id: run_id.clone(), first_execution_run_id: run_id, started, status };
+        answer(reply, durable.map(|()| told));
+    })
 }
