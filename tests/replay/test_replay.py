@@ -6,6 +6,7 @@
 import copy
 import json
 import re
+from pathlib import Path
 
 import pytest
 from support import paths
@@ -207,3 +208,20 @@ def test_what_is_no_history_exits_2(tmp_path):
     assert replay(tmp_path / "absent.json", module).returncode == 2
     missing = run([paths.mainspring_binary(), "replay", "--module", module], False, 30)
     assert missing.returncode == 2
+
+
+async def test_several_histories_are_replayed_at_once(order, tmp_path):
+    """One that differs does not hide the others, and is named."""
+    module = paths.guest("order-workflow")
+    good = tmp_path / "good.json"
+    good.write_text(json.dumps(order))
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps({"events": [event for event in order["events"] if event["eventId"] != "11"]}))
+    both = replay(good, module, "--history", bad, "--history", good, "--output", "json")
+    assert both.returncode == 1
+    assert "1 of 3 histories" in both.stderr and "bad.json" in both.stderr
+    outcomes = [(Path(item["history"]).name, item["outcome"]) for item in json.loads(both.stdout)]
+    assert [outcome for name, outcome in outcomes if name == "good.json"] == ["exact", "exact"]
+    assert [outcome for name, outcome in outcomes if name == "bad.json"] != ["exact"]
+    refused = replay(good, module, "--history", bad, "--run-id", "r")
+    assert refused.returncode == 2 and "--run-id" in refused.stderr

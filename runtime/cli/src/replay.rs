@@ -1,6 +1,9 @@
 //! `mainspring replay`: a history against a module, without a server.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
@@ -9,7 +12,9 @@ use mainspring_api::{
     json::history_from_json,
 };
 use mainspring_core::RunState;
-use mainspring_sandbox::{ModuleSource, ReplayReport, RunKey, Sandbox, SandboxConfig, TaskFailure, TaskFailureKind};
+use mainspring_sandbox::{
+    Digest, ModuleSource, ReplayReport, RunKey, Sandbox, SandboxConfig, TaskFailure, TaskFailureKind,
+};
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -21,71 +26,106 @@ use crate::{
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Make the history with `mainspring workflow show --workflow-id ID --output json > FILE.json`, or \
-                        `--output-file FILE.bin`. Exits with 1 if the module does not repeat the history, and names \
+    after_help = "Make a history with `mainspring workflow show --workflow-id ID --output json > FILE.json`, or \
+                        `--output-file FILE.bin`. Exits with 1 if the module does not repeat a history, and names \
                         the first event that differs."
 )]
 pub struct ReplayArgs {
-    /// The history: JSON as `workflow show --output json` prints it, or in a .bin file an encoded
+    /// The histories, one or several: JSON as `workflow show --output json` prints it, or in a .bin file an encoded
     /// temporal.api.history.v1.History
-    #[arg(long, value_name = "FILE")]
-    history: PathBuf,
+    #[arg(long = "history", value_name = "FILE", required = true, num_args = 1..)]
+    histories: Vec<PathBuf>,
     /// The module to run
     #[arg(long, value_name = "FILE")]
     module: PathBuf,
     /// The namespace that the workflow sees, which histories do not hold
     #[arg(short, long, value_name = "NAME", default_value = "default")]
     namespace: String,
-    /// The run id that the workflow sees [default: the original run id in the first event]
+    /// The run id that the workflow sees; with one history only [default: the original run id in the first event]
     #[arg(short, long, value_name = "ID")]
     run_id: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
+/// How one history ended.
+struct Replayed {
+    json: Value,
+    result: Result<String, anyhow::Error>,
+}
+
 pub fn run(args: &ReplayArgs) -> Outcome {
-    let events = read_history(args).map_err(Failure::Usage)?;
+    let several = args.histories.len() > 1;
+    if several && args.run_id.is_some() {
+        return Err(Failure::Usage(anyhow!("--run-id belongs to one history, and {} are given", args.histories.len())));
+    }
+    let histories = args.histories.iter().map(|path| read_history(path)).collect::<Result<Vec<_>, _>>();
+    let histories = histories.map_err(Failure::Usage)?;
     let module = fs::read(&args.module).with_context(|| format!("cannot read the module {}", args.module.display()));
     let module = module.map_err(Failure::Usage)?;
     let sandbox = Sandbox::new(SandboxConfig::default()).map_err(Failure::failed)?;
     let loaded = sandbox.load(&module).with_context(|| format!("cannot use the module {}", args.module.display()));
-    let loaded = loaded.map_err(Failure::Usage)?;
+    loaded.map_err(Failure::Usage)?;
 
-    let started = started(&events);
+    let format = args.output.output;
+    let (mut reports, mut failures) = (Vec::new(), Vec::new());
+    for (path, events) in args.histories.iter().zip(&histories) {
+        let mut replayed = replay(args, path, &sandbox, &module, events);
+        match replayed.result {
+            Ok(text) if format.is_text() => output::print_text(&text)?,
+            Ok(_) => {}
+            Err(error) if several => failures.push(error.context(format!("{}", path.display()))),
+            Err(error) => failures.push(error),
+        }
+        if several {
+            replayed.json["history"] = json!(path);
+        }
+        reports.push(replayed.json);
+    }
+    if !format.is_text() {
+        match several {
+            true => format.print_json(&Value::Array(reports))?,
+            false => format.print_json(&reports.pop().unwrap_or_default())?,
+        }
+    }
+    let (failed, all) = (failures.len(), histories.len());
+    match failures.into_iter().next() {
+        None => Ok(()),
+        Some(first) if !several => Err(Failure::Failed(first)),
+        Some(first) => Err(Failure::Failed(anyhow!("{failed} of {all} histories do not replay; the first: {first:#}"))),
+    }
+}
+
+fn replay(args: &ReplayArgs, path: &Path, sandbox: &Sandbox, module: &[u8], events: &[HistoryEvent]) -> Replayed {
+    let started = started(events);
     let run = RunKey {
         namespace: args.namespace.clone(),
         workflow_id: started.workflow_id.clone(),
         run_id: args.run_id.clone().unwrap_or_else(|| started.original_execution_run_id.clone()),
     };
-    let format = args.output.output;
     // What cannot be a history at all is found without running anything.
-    if let Err(bad) = RunState::fold(&run.run_id, &events) {
-        if !format.is_text() {
-            let problem = json!({ "outcome": "badHistory", "eventId": bad.event_id, "problem": bad.problem });
-            format.print_json(&problem)?;
-        }
-        return Err(Failure::failed(anyhow!("{} is no valid history: {bad}", args.history.display())));
+    if let Err(bad) = RunState::fold(&run.run_id, events) {
+        return Replayed {
+            json: json!({ "outcome": "badHistory", "eventId": bad.event_id, "problem": bad.problem }),
+            result: Err(anyhow!("{} is no valid history: {bad}", path.display())),
+        };
     }
-    match sandbox.replay(&ModuleSource::Bytes(&module), &run, &events) {
+    match sandbox.replay(&ModuleSource::Bytes(module), &run, events) {
         Ok(report) => {
             let workflow_type = started.workflow_type.unwrap_or_default().name;
-            match format.is_text() {
-                true => output::print_text(&success_text(&report, &run, &workflow_type))?,
-                false => format.print_json(&success_json(&report, &run, &workflow_type))?,
+            Replayed {
+                json: success_json(&report, &run, &workflow_type),
+                result: Ok(success_text(&report, &run, &workflow_type)),
             }
-            Ok(())
         }
         Err(failure) => {
-            if !format.is_text() {
-                format.print_json(&failure_json(&failure, &loaded.digest.to_string()))?;
-            }
-            Err(Failure::Failed(failure_error(&failure)))
+            let digest = Digest::of(module).to_string();
+            Replayed { json: failure_json(&failure, &digest), result: Err(failure_error(&failure)) }
         }
     }
 }
 
-fn read_history(args: &ReplayArgs) -> anyhow::Result<Vec<HistoryEvent>> {
-    let path = &args.history;
+fn read_history(path: &Path) -> anyhow::Result<Vec<HistoryEvent>> {
     let bytes = fs::read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
     let events = match path.extension().is_some_and(|extension| extension == "bin") {
         true => {

@@ -18,7 +18,7 @@ use mainspring_api::{
     history::{
         ActivityTaskCanceledEventAttributes, ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes,
         ActivityTaskScheduledEventAttributes, ActivityTaskStartedEventAttributes, ActivityTaskTimedOutEventAttributes,
-        HistoryEvent, history_event::Attributes,
+        history_event::Attributes,
     },
 };
 
@@ -143,17 +143,22 @@ impl Activity {
 }
 
 /// Gives a buffered end of an activity the event id of its buffered start.
-pub(crate) fn set_started_event_id(event: &mut HistoryEvent, started_event_id: i64) {
-    let field = match &mut event.attributes {
-        Some(Attributes::ActivityTaskCompletedEventAttributes(ended)) => &mut ended.started_event_id,
-        Some(Attributes::ActivityTaskFailedEventAttributes(ended)) => &mut ended.started_event_id,
-        Some(Attributes::ActivityTaskTimedOutEventAttributes(ended)) => &mut ended.started_event_id,
-        Some(Attributes::ActivityTaskCanceledEventAttributes(ended)) => &mut ended.started_event_id,
-        _ => return,
-    };
-    if *field == STARTED_EVENT_PENDING {
-        *field = started_event_id;
+pub(crate) fn set_started_event_id(end: &mut Attributes, started_event_id: i64) {
+    if let Some(pending) = pending_start(end) {
+        *pending = started_event_id;
     }
+}
+
+/// Where the end of an activity has to name a start that is recorded right before it.
+fn pending_start(end: &mut Attributes) -> Option<&mut i64> {
+    let field = match end {
+        Attributes::ActivityTaskCompletedEventAttributes(ended) => &mut ended.started_event_id,
+        Attributes::ActivityTaskFailedEventAttributes(ended) => &mut ended.started_event_id,
+        Attributes::ActivityTaskTimedOutEventAttributes(ended) => &mut ended.started_event_id,
+        Attributes::ActivityTaskCanceledEventAttributes(ended) => &mut ended.started_event_id,
+        _ => return None,
+    };
+    (*field == STARTED_EVENT_PENDING).then_some(field)
 }
 
 /// Stands in for the id of a start that is recorded right before; no event has this id.
@@ -360,13 +365,10 @@ impl Step<'_> {
     }
 
     /// Writes the start, where there was one, and the end, and wakes the workflow.
-    fn record_end(&mut self, activity: &Activity, end: Attributes) {
+    fn record_end(&mut self, activity: &Activity, mut end: Attributes) {
         self.make_room_in_buffer();
-        let ended = HistoryEvent { attributes: Some(end), ..Default::default() };
-        let needs_start = started_event_id(&ended) == Some(STARTED_EVENT_PENDING);
         let buffers = self.state.has_started_workflow_task();
-        let mut ended = ended;
-        if needs_start {
+        if pending_start(&mut end).is_some() {
             let started = ActivityTaskStartedEventAttributes {
                 scheduled_event_id: activity.scheduled_event_id,
                 identity: activity.worker_identity.clone(),
@@ -378,15 +380,13 @@ impl Step<'_> {
             let event_id = self.state.next_event_id;
             self.record_or_buffer(started.into());
             if !buffers {
-                set_started_event_id(&mut ended, event_id);
+                set_started_event_id(&mut end, event_id);
             }
         }
         if let Some(open) = self.state.activities.get_mut(&activity.scheduled_event_id) {
             open.phase = Phase::Ended;
         }
-        if let Some(attributes) = ended.attributes {
-            self.record_or_buffer(attributes);
-        }
+        self.record_or_buffer(end);
         self.touch(activity.scheduled_event_id);
         self.schedule_workflow_task();
     }
@@ -445,16 +445,6 @@ impl Step<'_> {
     fn touch(&mut self, scheduled_event_id: i64) {
         self.dirty = true;
         self.touched_activities.insert(scheduled_event_id);
-    }
-}
-
-fn started_event_id(event: &HistoryEvent) -> Option<i64> {
-    match &event.attributes {
-        Some(Attributes::ActivityTaskCompletedEventAttributes(ended)) => Some(ended.started_event_id),
-        Some(Attributes::ActivityTaskFailedEventAttributes(ended)) => Some(ended.started_event_id),
-        Some(Attributes::ActivityTaskTimedOutEventAttributes(ended)) => Some(ended.started_event_id),
-        Some(Attributes::ActivityTaskCanceledEventAttributes(ended)) => Some(ended.started_event_id),
-        _ => None,
     }
 }
 

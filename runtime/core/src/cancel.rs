@@ -16,13 +16,11 @@ pub struct CancelRequest {
 }
 
 impl Step<'_> {
-    /// Records the request, once in a run; asking again is no error.
+    /// Records the request, once in a run. Asking again is no error, nor is asking a run that has closed: what was to end
+    /// has ended.
     pub fn request_cancel(&mut self, request: CancelRequest) -> Result<(), Rejection> {
         validate::optional_name("RequestId", &request.request_id)?;
-        if !self.state.is_running() {
-            return Err(Rejection::closed());
-        }
-        if self.state.cancel_requested || self.state.has_buffered_cancel_request() {
+        if !self.state.is_running() || self.state.cancel_requested || self.state.has_buffered_cancel_request() {
             return Ok(());
         }
         self.make_room_in_buffer();

@@ -1,6 +1,6 @@
 //! Why an input is refused. A refused input has changed nothing.
 
-use mainspring_api::enums::{ResourceExhaustedCause, WorkflowExecutionStatus};
+use mainspring_api::enums::ResourceExhaustedCause;
 
 /// One variant for each gRPC answer that a client can tell apart; the server maps them in one place.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum Rejection {
     FailedPrecondition(String),
     /// A workflow with this id is there, and the policies of the request do not allow for another.
     #[error("{message}")]
-    AlreadyStarted { message: String, start_request_id: String, run_id: String, status: WorkflowExecutionStatus },
+    AlreadyStarted { message: String, start_request_id: String, run_id: String, first_execution_run_id: String },
     /// A bound of the run was reached.
     #[error("{message}")]
     LimitExceeded { message: String, cause: ResourceExhaustedCause },

@@ -68,7 +68,9 @@ impl<'a> Step<'a> {
         // An activity's start and end are buffered one after the other, so the end can only now learn the start's id.
         let mut last_id = 0;
         for mut event in buffered {
-            crate::activity::set_started_event_id(&mut event, last_id);
+            if let Some(end) = &mut event.attributes {
+                crate::activity::set_started_event_id(end, last_id);
+            }
             // Part of the history from now on: its time must not lie before that of the event ahead of it.
             event.event_time = Some(self.now.to_proto());
             last_id = self.append(event);

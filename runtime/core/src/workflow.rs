@@ -51,6 +51,8 @@ pub struct CurrentRun {
     pub run_id: String,
     pub status: WorkflowExecutionStatus,
     pub start_request_id: String,
+    /// The first run of the chain that this one goes on with.
+    pub first_execution_run_id: String,
 }
 
 /// What a start comes to.
@@ -112,7 +114,7 @@ impl StartWorkflow {
             message,
             start_request_id: current.start_request_id.clone(),
             run_id: current.run_id.clone(),
-            status: current.status,
+            first_execution_run_id: current.first_execution_run_id.clone(),
         };
         if current.status == WorkflowExecutionStatus::Running {
             let terminates = self.reuse_policy == WorkflowIdReusePolicy::TerminateIfRunning

@@ -30,7 +30,7 @@ pub enum Outcome {
 
 /// The threads, and the queue before them. It is bounded by the runs that can be busy.
 pub struct Activations {
-    jobs: Option<crossbeam_channel::Sender<Job>>,
+    jobs: Option<flume::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -42,7 +42,7 @@ impl Activations {
         store: Arc<dyn Store>,
         committer: Arc<Committer>,
     ) -> std::io::Result<Activations> {
-        let (jobs, queue) = crossbeam_channel::unbounded::<Job>();
+        let (jobs, queue) = flume::unbounded::<Job>();
         let threads = (0..threads.max(1))
             .map(|number| {
                 let (queue, sandbox, modules) = (queue.clone(), sandbox.clone(), Arc::clone(&modules));

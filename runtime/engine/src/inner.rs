@@ -95,12 +95,14 @@ impl Notifier {
 #[derive(Default)]
 pub struct Namespaces {
     by_name: RwLock<HashMap<String, (Uuid, Namespace)>>,
+    names: RwLock<HashMap<Uuid, String>>,
 }
 
 impl Namespaces {
     pub fn insert(&self, id: Uuid, name: &str, created: Time, retention: std::time::Duration) {
         let namespace = Namespace { name: name.to_owned(), id: id.to_string(), created, retention };
         self.by_name.write().insert(name.to_owned(), (id, namespace));
+        self.names.write().insert(id, name.to_owned());
     }
 
     pub fn id(&self, name: &str) -> Result<Uuid, EngineError> {
@@ -125,7 +127,6 @@ impl Namespaces {
     }
 
     pub fn name_of(&self, id: Uuid) -> String {
-        let by_name = self.by_name.read();
-        by_name.iter().find(|(_, (known, _))| *known == id).map(|(name, _)| name.clone()).unwrap_or_default()
+        self.names.read().get(&id).cloned().unwrap_or_default()
     }
 }

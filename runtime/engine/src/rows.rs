@@ -27,6 +27,9 @@ pub struct CurrentRow {
     pub status: i32,
     #[prost(string, tag = "3")]
     pub start_request_id: String,
+    /// The first run of the chain that this one goes on with.
+    #[prost(string, tag = "4")]
+    pub first_execution_run_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -53,6 +53,8 @@ pub struct LoadedRun {
     pub fired: bool,
     /// The `w` row stands.
     task_row: bool,
+    /// The row of the workflow id, if this run has written it.
+    current: Option<CurrentRow>,
     /// Where the visibility row stands, if it does.
     visibility: Option<Vec<u8>>,
 }
@@ -70,6 +72,7 @@ impl LoadedRun {
             armed: None,
             fired: false,
             task_row: false,
+            current: None,
             visibility: None,
         }
     }
@@ -133,7 +136,7 @@ impl LoadedRun {
         self.write_visibility(batch);
         batch.put(keys::run(shard, &self.key), self.state.row(self.armed).encode_to_vec());
         if is_current {
-            batch.put(keys::current(shard, &self.key.workflow), self.current_row().encode_to_vec());
+            self.write_current(shard, batch);
         }
         armed
     }
@@ -174,6 +177,15 @@ impl LoadedRun {
         }
     }
 
+    /// The row of the workflow id is written when the run starts and when it closes.
+    fn write_current(&mut self, shard: ShardId, batch: &mut Batch) {
+        let row = self.current_row();
+        if self.current.as_ref() != Some(&row) {
+            batch.put(keys::current(shard, &self.key.workflow), row.encode_to_vec());
+            self.current = Some(row);
+        }
+    }
+
     /// The visibility row is written when the run starts and when it closes.
     fn write_visibility(&mut self, batch: &mut Batch) {
         let (state, run) = (&self.state, self.key.run);
@@ -192,6 +204,7 @@ impl LoadedRun {
             run: self.key.run.as_bytes().to_vec(),
             status: self.state.status.into(),
             start_request_id: self.state.start_request_id.clone(),
+            first_execution_run_id: self.state.started.first_execution_run_id.clone(),
         }
     }
 

@@ -19,7 +19,7 @@ use std::{
     },
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use flume::{Receiver, RecvTimeoutError, Sender};
 use lru::LruCache;
 use mainspring_core::{
     Rejection,
@@ -122,7 +122,7 @@ fn stopping() -> EngineError {
 }
 
 pub fn channel(id: ShardId) -> (ShardHandle, Receiver<Request>) {
-    let (sender, receiver) = crossbeam_channel::unbounded();
+    let (sender, receiver) = flume::unbounded();
     (ShardHandle { id, sender, waiting: Arc::default(), epoch: Arc::default() }, receiver)
 }
 
@@ -139,6 +139,12 @@ struct Workflow {
 }
 
 impl Workflow {
+    /// Brings the weight up to date, and the sum of all workflows' weights with it.
+    fn weigh(&mut self, sum: &mut usize) {
+        let weight = self.runs.values().map(LoadedRun::weight).sum();
+        *sum = *sum + weight - std::mem::replace(&mut self.weight, weight);
+    }
+
     fn can_be_forgotten(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0 && self.runs.values().all(|run| !run.busy)
     }
@@ -296,8 +302,7 @@ impl Shard {
         work(self, &mut run);
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
         workflow.runs.insert(key.run, run);
-        let weight = workflow.runs.values().map(LoadedRun::weight).sum();
-        self.weight = self.weight + weight - std::mem::replace(&mut workflow.weight, weight);
+        workflow.weigh(&mut self.weight);
     }
 
     // Steps.
@@ -508,5 +513,10 @@ fn current_run(row: &CurrentRow) -> Result<CurrentRun, EngineError> {
     let run = Uuid::from_slice(&row.run).map_err(|error| EngineError::Damaged(format!("current run: {error}")))?;
     let status = mainspring_api::enums::WorkflowExecutionStatus::try_from(row.status)
         .map_err(|error| EngineError::Damaged(format!("current run {run}: {error}")))?;
-    Ok(CurrentRun { run_id: run.to_string(), status, start_request_id: row.start_request_id.clone() })
+    Ok(CurrentRun {
+        run_id: run.to_string(),
+        status,
+        start_request_id: row.start_request_id.clone(),
+        first_execution_run_id: row.first_execution_run_id.clone(),
+    })
 }

@@ -25,7 +25,7 @@ use crate::{duration, limits};
 pub const ENVIRONMENT_PREFIX: &str = "MAINSPRING_";
 
 /// Variables with the prefix that belong to somebody else: the command line's client verbs and its `--config` flag.
-const NOT_SETTINGS: [&str; 5] = ["address", "namespace", "config", "output", "log_level"];
+const NOT_SETTINGS: [&str; 6] = ["address", "namespace", "config", "output", "log", "log_level"];
 
 /// All settings of a server. Durations are text with a unit, such as "10s" or "1m 30s"; sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

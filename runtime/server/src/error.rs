@@ -66,8 +66,9 @@ impl From<Rejection> for Fault {
             Rejection::InvalidArgument(message) => Fault(Status::invalid_argument(message)),
             Rejection::NotFound(message) => not_found(message),
             Rejection::FailedPrecondition(message) => Fault(Status::failed_precondition(message)),
-            Rejection::AlreadyStarted { message, start_request_id, run_id, status: _ } => {
-                let detail = WorkflowExecutionAlreadyStartedFailure { start_request_id, run_id, ..Default::default() };
+            Rejection::AlreadyStarted { message, start_request_id, run_id, first_execution_run_id } => {
+                let detail =
+                    WorkflowExecutionAlreadyStartedFailure { start_request_id, run_id, first_execution_run_id };
                 with_detail(Code::AlreadyExists, message, &detail)
             }
             Rejection::LimitExceeded { message, cause } => exhausted(message, cause, ResourceExhaustedScope::Namespace),
@@ -145,8 +146,6 @@ fn with_detail<T: Message + Name>(code: Code, message: impl Into<String>, detail
 mod tests {
     use std::{path::PathBuf, time::Duration};
 
-    use mainspring_api::enums::WorkflowExecutionStatus;
-
     use super::*;
 
     fn status(error: impl Into<Fault>) -> Status {
@@ -167,11 +166,12 @@ mod tests {
             message: "Workflow execution is already running.".into(),
             start_request_id: "request".into(),
             run_id: "run".into(),
-            status: WorkflowExecutionStatus::Running,
+            first_execution_run_id: "first".into(),
         }));
         assert_eq!(status.code(), Code::AlreadyExists);
         let detail: WorkflowExecutionAlreadyStartedFailure = detail(&status);
         assert_eq!((detail.start_request_id.as_str(), detail.run_id.as_str()), ("request", "run"));
+        assert_eq!(detail.first_execution_run_id, "first");
     }
 
     #[test]

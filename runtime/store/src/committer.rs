@@ -137,6 +137,8 @@ struct Queue {
     jobs: VecDeque<Job>,
     bytes: usize,
     stopping: bool,
+    /// A group is applied that the finisher has not taken yet: there is no hurry to apply another.
+    group_waits: bool,
 }
 
 /// What is applied and not yet durable.
@@ -158,6 +160,13 @@ struct Failure {
 impl Queue {
     fn has_room_for(&self, bytes: usize) -> bool {
         self.jobs.is_empty() || (self.jobs.len() < limits::QUEUE_BATCHES && self.bytes + bytes <= limits::QUEUE_BYTES)
+    }
+
+    /// Whether the applier should go on. While a group waits for the flush before it, few batches are left to gather:
+    /// each apply and each flush costs much the same for one batch as for many.
+    fn is_ready(&self) -> bool {
+        self.stopping
+            || (!self.jobs.is_empty() && (!self.group_waits || self.jobs.len() >= limits::GROUP_BATCHES_AHEAD))
     }
 
     /// Takes the next group off the queue: at least one job, and no further one past either bound.
@@ -191,20 +200,24 @@ impl Shared {
         }
         queue.bytes += job.bytes;
         queue.jobs.push_back(job);
+        let ready = queue.is_ready();
         drop(queue);
-        self.queued.notify_one();
+        if ready {
+            self.queued.notify_one();
+        }
     }
 
     /// The next group, or `None` when everything is done and nothing more can come.
     fn next_group(&self) -> Option<Vec<Job>> {
         let mut queue = self.queue.lock();
-        while queue.jobs.is_empty() {
-            if queue.stopping {
-                return None;
-            }
+        while !queue.is_ready() {
             self.queued.wait(&mut queue);
         }
+        if queue.jobs.is_empty() {
+            return None;
+        }
         let group = queue.take_group();
+        queue.group_waits = true;
         drop(queue);
         self.room.notify_all();
         Some(group)
@@ -242,7 +255,18 @@ impl Shared {
                 std::mem::replace(&mut *flight, Flight { ended, ..Flight::default() })
             };
             self.cleared.notify_one();
+            self.let_applier_go_on();
             self.finish(store, ready.groups);
+        }
+    }
+
+    fn let_applier_go_on(&self) {
+        let mut queue = self.queue.lock();
+        queue.group_waits = false;
+        let ready = queue.is_ready();
+        drop(queue);
+        if ready {
+            self.queued.notify_one();
         }
     }
 

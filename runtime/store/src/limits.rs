@@ -17,6 +17,9 @@ pub const BATCH_BYTES_MAX: usize = 96 * MIB;
 /// Batches of one group. It bounds how long the first one waits.
 pub const GROUP_BATCHES: usize = 4_096;
 
+/// Batches that are applied ahead of a flush even while an applied group waits for it. Fewer are left to gather.
+pub const GROUP_BATCHES_AHEAD: usize = 64;
+
 /// Bytes of one group (a larger batch goes alone). At most three groups are applied and not yet durable: one that is
 /// being flushed, one behind it, one being applied. That bounds what sled writes between two fdatasyncs, while it may
 /// already use freed segments anew: in 20 simulated power cuts with groups this full nothing was lost.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainspring_core::Time;
+use mainspring_core::{Step, Time};
 use mainspring_store::{Batch, prefix_end};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -38,17 +38,7 @@ impl Shard {
         }
         run.fired = true;
         run.pending.dirty = true;
-        if run.busy {
-            run.mailbox.push_back(Box::new(|step| {
-                if let Ok(step) = step {
-                    step.advance();
-                }
-                Box::new(|_| {})
-            }));
-        } else {
-            run.step(|step| step.advance());
-            self.settle(run);
-        }
+        self.soon(run, |step| step.advance());
     }
 
     /// Tries every workflow task that waits: for a module, or (on the task queue that has just got one) for the end of
@@ -73,14 +63,27 @@ impl Shard {
                 continue;
             }
             self.with_run(&key, |shard, run| {
-                if run.busy {
-                    return;
-                }
                 if deployed_on == Some(run.state.task_queue()) {
-                    run.step(|step| step.retry_workflow_task_now());
+                    shard.soon(run, |step| step.retry_workflow_task_now());
+                } else if !run.busy {
+                    shard.settle(run);
                 }
-                shard.settle(run);
             });
+        }
+    }
+
+    /// Does something of the engine's own to a run: at once, or when its activation has come to its end.
+    fn soon(&mut self, run: &mut LoadedRun, decide: fn(&mut Step<'_>)) {
+        if run.busy {
+            run.mailbox.push_back(Box::new(move |step| {
+                if let Ok(step) = step {
+                    decide(step);
+                }
+                Box::new(|_| {})
+            }));
+        } else {
+            run.step(decide);
+            self.settle(run);
         }
     }
 
@@ -123,6 +126,7 @@ impl Shard {
             batch.delete(keys::current(self.handle.id, &key.workflow));
             workflow.current = Some(None);
         }
+        workflow.weigh(&mut self.weight);
         Ok(Some(batch))
     }
 }

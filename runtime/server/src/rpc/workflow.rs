@@ -1,10 +1,7 @@
 //! Runs: started, told things, ended, described.
 
 use mainspring_api::{enums::WorkflowIdConflictPolicy, enums::WorkflowIdReusePolicy, workflowservice::*};
-use mainspring_core::{
-    Rejection, cancel::CancelRequest, signal::Signal, validate as core_validate, workflow::StartWorkflow,
-};
-use mainspring_engine::EngineError;
+use mainspring_core::{cancel::CancelRequest, signal::Signal, validate as core_validate, workflow::StartWorkflow};
 use uuid::Uuid;
 
 use super::Frontend;
@@ -101,11 +98,7 @@ pub(super) async fn request_cancel(
     core_validate::optional_name("RequestId", &request.request_id)?;
     validate::identity(&request.identity)?;
     let cancel = CancelRequest { reason: request.reason, identity: request.identity, request_id: request.request_id };
-    match frontend.engine.request_cancel_workflow(&namespace, run, cancel).await {
-        // As in Temporal: what is to be ended has ended.
-        Err(EngineError::Rejected(rejection)) if rejection == Rejection::closed() => {}
-        requested => requested?,
-    }
+    frontend.engine.request_cancel_workflow(&namespace, run, cancel).await?;
     Ok(RequestCancelWorkflowExecutionResponse::default())
 }
 
