@@ -15,35 +15,34 @@
 //! Where the commands that an activation issued live are later found in the journal they are matched by the very same
 //! lines, so a run that stays in the cache is checked as strictly as one that is replayed.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use mainspring_api::{
-    command::{
-        CancelWorkflowExecutionCommandAttributes, Command, CompleteWorkflowExecutionCommandAttributes,
-        FailWorkflowExecutionCommandAttributes, command::Attributes as Asked,
-    },
-    enums::{CommandType, WorkflowTaskFailedCause},
+    command::Command,
+    enums::WorkflowTaskFailedCause,
     history::{
         HistoryEvent, WorkflowTaskCompletedEventAttributes, WorkflowTaskFailedEventAttributes,
         WorkflowTaskStartedEventAttributes, history_event::Attributes,
     },
+    protocol::Message,
+    update::Request,
 };
-use mainspring_core::command::is_command_event;
 use wasmtime::Engine;
 
 use crate::{
-    Digest, GuestLimits, RunKey, SandboxConfig, TaskFailure, TaskFailureKind,
+    Digest, GuestLimits, QueryAnswer, RunKey, SandboxConfig, TaskFailure, TaskFailureKind,
+    ahead::{Ahead, is_mark},
     bindings::activation::{Event, Status},
-    convert::{
-        failure::failure_to_proto,
-        payload::{payloads_to_guest, payloads_to_proto},
-    },
+    closing::closing_command,
+    convert::payload::payloads_to_guest,
     delivery::{BegunActivities, deliver},
-    host::{Fault, Moment, RunFacts},
+    host::{Moment, RunFacts},
     instance::{Crash, Guest},
     matching::Matching,
     module::Module,
-    operations::{Issued, Operations, command},
+    operations::{Issued, Operations},
+    query,
+    updates::Decision,
 };
 
 /// What every run of a sandbox is made with.
@@ -73,6 +72,13 @@ pub struct Run {
     unanswered: Option<(i64, Vec<Issued>)>,
     matching: Matching,
     begun_activities: BegunActivities,
+    /// Updates that an event of their own has brought, by id: whoever accepts them does not repeat the request.
+    admitted: HashMap<String, Request>,
+    /// Of the latest activation.
+    moment: Moment,
+    /// The guest's memory holds what no journal will repeat: a query's doing, or a rejected update's. It may answer
+    /// queries, and nothing else.
+    tainted: bool,
     /// Events for the next activation.
     pending: Vec<Event>,
     /// The digest that the latest WorkflowTaskCompleted names.
@@ -102,9 +108,27 @@ pub struct Walk {
 #[derive(Debug)]
 pub struct Live {
     pub commands: Vec<Command>,
+    pub messages: Vec<Message>,
     pub fuel_used: u64,
     /// Where the walk's last replayed activation stood; 0 where there was none.
     pub replayed_to: i64,
+}
+
+/// The workflow task to run live.
+#[derive(Clone, Copy)]
+pub struct LiveTask<'a> {
+    /// Its WorkflowTaskStarted, which must be the last event.
+    pub started_event_id: i64,
+    /// The updates to deliver, in their order.
+    pub updates: &'a [Request],
+}
+
+/// What an activation came to.
+struct Activation {
+    issued: Vec<Issued>,
+    /// What the journal does not hear of: updates that were rejected.
+    rejections: Vec<Message>,
+    fuel_used: u64,
 }
 
 impl Run {
@@ -123,6 +147,9 @@ impl Run {
             unanswered: None,
             matching: Matching::default(),
             begun_activities: BegunActivities::default(),
+            admitted: HashMap::new(),
+            moment: Moment::default(),
+            tainted: false,
             pending: Vec::new(),
             recorded_digest: None,
         }
@@ -145,11 +172,29 @@ impl Run {
         self.finished
     }
 
+    /// Whether the run's instance may be activated: see `tainted`.
+    pub fn is_clean(&self) -> bool {
+        !self.tainted
+    }
+
     /// Whether these events go on where this run stands: the journal has taken its latest activation as it was.
     pub fn is_continued_by(&self, events: &[HistoryEvent]) -> bool {
         let (Some(event), Some((started_event_id, _))) = (events.first(), &self.unanswered) else { return false };
         let Some(Attributes::WorkflowTaskCompletedEventAttributes(completed)) = &event.attributes else { return false };
         event.event_id == self.position + 1 && completed.started_event_id == *started_event_id
+    }
+
+    /// Whether a query can be answered by this instance, once it has taken these events.
+    pub fn can_answer_after(&self, events: &[HistoryEvent]) -> bool {
+        let is_completed = |event: &&HistoryEvent| {
+            matches!(event.attributes, Some(Attributes::WorkflowTaskCompletedEventAttributes(_)))
+        };
+        let (completed, answered) = (events.iter().filter(is_completed).count(), usize::from(self.unanswered.is_some()));
+        let goes_on = match self.unanswered {
+            Some(_) => self.is_continued_by(events),
+            None => self.guest.is_some(),
+        };
+        goes_on && (completed <= answered || !self.tainted)
     }
 
     /// An estimate of the memory that only this run holds, in bytes.
@@ -159,13 +204,12 @@ impl Run {
         facts + self.guest.as_ref().map_or(0, Guest::private_bytes)
     }
 
-    /// Takes the events after this run's position. `live` is the id of the WorkflowTaskStarted to run live, which must
-    /// be the last event; without it, a task that nothing follows is left alone.
+    /// Takes the events after this run's position. Without a live task, a task that nothing follows is left alone.
     pub fn walk(
         &mut self,
         workshop: &Workshop,
         events: &[HistoryEvent],
-        live: Option<i64>,
+        live: Option<LiveTask<'_>>,
     ) -> Result<Walk, TaskFailure> {
         let walked = self.walk_events(workshop, events, live);
         walked.map_err(|failure| match (&failure.kind, &self.recorded_digest) {
@@ -183,13 +227,13 @@ impl Run {
         &mut self,
         workshop: &Workshop,
         events: &[HistoryEvent],
-        live: Option<i64>,
+        live: Option<LiveTask<'_>>,
     ) -> Result<Walk, TaskFailure> {
         let mut walk = Walk::default();
         let mut replayed_to = 0;
         for (index, event) in events.iter().enumerate() {
             self.advance_to(event)?;
-            if is_command_event(event) {
+            if is_mark(event) {
                 self.command_event(event)?;
                 walk.matched_commands += 1;
                 continue;
@@ -215,24 +259,26 @@ impl Run {
                     self.task = Task::Started(started.scheduled_event_id, event.event_id);
                     let next = events.get(index + 1).map(|next| next.attributes.as_ref());
                     match next {
-                        None if live == Some(event.event_id) => {
-                            let (issued, fuel_used) = self.activation(workshop, event, started, true)?;
+                        None if live.is_some_and(|live| live.started_event_id == event.event_id) => {
+                            let updates = live.map_or(&[][..], |live| live.updates);
+                            let ahead = Ahead::live(updates);
+                            let activation = self.activation(workshop, event, started, ahead)?;
                             walk.activations += 1;
-                            walk.fuel_used += fuel_used;
-                            let commands = issued.iter().map(|issued| issued.command.clone()).collect();
-                            self.unanswered = Some((event.event_id, issued));
-                            walk.live = Some(Live { commands, fuel_used, replayed_to });
+                            walk.fuel_used += activation.fuel_used;
+                            walk.live = Some(activation.live(replayed_to));
+                            self.unanswered = Some((event.event_id, activation.issued));
                             return Ok(walk);
                         }
                         Some(Some(Attributes::WorkflowTaskCompletedEventAttributes(_))) => {
-                            let replayed = self.activation(workshop, event, started, false);
-                            let (issued, fuel_used) = replayed.map_err(|failure| {
+                            let ahead = Ahead::recorded(&events[index + 2..], &self.admitted);
+                            let replayed = self.activation(workshop, event, started, ahead);
+                            let activation = replayed.map_err(|failure| {
                                 failure.note(&format!("this was in replay, at event {}", event.event_id))
                             })?;
                             walk.activations += 1;
-                            walk.fuel_used += fuel_used;
+                            walk.fuel_used += activation.fuel_used;
                             replayed_to = event.event_id;
-                            self.unanswered = Some((event.event_id, issued));
+                            self.unanswered = Some((event.event_id, activation.issued));
                         }
                         _ => {}
                     }
@@ -255,9 +301,9 @@ impl Run {
             }
         }
         match live {
-            Some(started_event_id) => Err(TaskFailure::history(
+            Some(live) => Err(TaskFailure::history(
                 self.position,
-                format!("it should be WorkflowTaskStarted {started_event_id}, which is to be run"),
+                format!("it should be WorkflowTaskStarted {}, which is to be run", live.started_event_id),
             )),
             None => self.matching.finish(self.position + 1).map(|()| walk),
         }
@@ -357,6 +403,7 @@ impl Run {
                 Attributes::WorkflowExecutionCompletedEventAttributes(_)
                     | Attributes::WorkflowExecutionFailedEventAttributes(_)
                     | Attributes::WorkflowExecutionCanceledEventAttributes(_)
+                    | Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)
             )
         );
         Ok(())
@@ -364,6 +411,12 @@ impl Run {
 
     fn other_event(&mut self, event: &HistoryEvent) -> Result<(), TaskFailure> {
         self.matching.other_event(event);
+        if let Some(Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(admitted)) = &event.attributes
+            && let Some(request) = &admitted.request
+        {
+            let id = request.meta.as_ref().map(|meta| meta.update_id.clone()).unwrap_or_default();
+            self.admitted.insert(id, request.clone());
+        }
         // Before its first activation a run has no operations.
         let mut none = Operations::default();
         let operations = self.guest.as_mut().map_or(&mut none, Guest::operations);
@@ -384,8 +437,8 @@ impl Run {
         workshop: &Workshop,
         event: &HistoryEvent,
         started: &WorkflowTaskStartedEventAttributes,
-        live: bool,
-    ) -> Result<(Vec<Issued>, u64), TaskFailure> {
+        ahead: Ahead,
+    ) -> Result<Activation, TaskFailure> {
         if self.finished {
             return Err(TaskFailure::nondeterminism(
                 event.event_id,
@@ -415,9 +468,22 @@ impl Run {
             )?,
         };
         // A guest that crashes is not put back: what it holds is no state of any workflow.
-        let issued = self.run_guest(&mut guest, &facts, moment, live)?;
+        let activation = self.run_guest(&mut guest, &facts, moment, ahead)?;
         self.guest = Some(guest);
-        Ok(issued)
+        self.moment = moment;
+        self.tainted |= !activation.rejections.is_empty();
+        Ok(activation)
+    }
+
+    /// Asks the workflow where it stands. What the answer does to the instance makes it useless for anything else.
+    pub fn query(&mut self, question: &query::Question) -> Result<QueryAnswer, TaskFailure> {
+        let Some(mut guest) = self.guest.take() else {
+            return Err(TaskFailure::history(self.position, "the workflow has not run yet, so there is nothing to ask"));
+        };
+        self.tainted = true;
+        let answer = guest.answer_query(self.moment, &query::to_guest(question))?;
+        self.guest = Some(guest);
+        Ok(query::answer(answer).map_err(Crash::from)?)
     }
 
     fn check_workflow_type(&self, workflow_type: &str) -> Result<(), TaskFailure> {
@@ -439,56 +505,60 @@ impl Run {
         guest: &mut Guest,
         facts: &RunFacts,
         moment: Moment,
-        live: bool,
-    ) -> Result<(Vec<Issued>, u64), Crash> {
-        guest.begin_activation(moment, live)?;
+        ahead: Ahead,
+    ) -> Result<Activation, Crash> {
+        guest.begin_activation(moment, ahead.live, ahead.patches)?;
         let mut status = Status::Blocked;
         if !self.begun {
             self.begun = true;
             status = guest.start(facts.workflow_type(), &payloads_to_guest(facts.started.input.as_ref()))?;
         }
-        // What the guest cancels in an activation it is told in the same one, until there is nothing left to tell.
-        let mut events = std::mem::take(&mut self.pending);
-        loop {
-            if events.is_empty() {
-                events = guest.operations().take_local_resolutions();
-            }
-            if events.is_empty() || !matches!(status, Status::Blocked) {
+        let events = std::mem::take(&mut self.pending);
+        status = settle(guest, status, events)?;
+        // They come after everything that happened before them, as Temporal's workers have it.
+        let mut rejections = Vec::new();
+        for request in &ahead.updates {
+            if !matches!(status, Status::Blocked) {
                 break;
             }
-            status = guest.resume(&events)?;
-            events.clear();
+            let (after, decision) = guest.resume_with_update(request, moment.event_id - 1, ahead.live)?;
+            status = settle(guest, after, Vec::new())?;
+            if let Decision::Rejected(message) = decision {
+                rejections.push(message);
+            }
         }
-        if let Some(closing) = closing_command(status)? {
+        if let Some(closing) = closing_command(status, facts)? {
             let limits = guest.limits().clone();
-            guest.operations().close(closing, &limits)?;
+            guest.operations().tell(closing, None, &limits)?;
             self.finished = true;
         }
-        guest.end_activation()
+        let (issued, fuel_used) = guest.end_activation()?;
+        Ok(Activation { issued, rejections, fuel_used })
     }
 }
 
-fn closing_command(status: Status) -> Result<Option<Command>, Fault> {
-    let (kind, attributes) = match status {
-        Status::Blocked => return Ok(None),
-        Status::Completed(result) => (
-            CommandType::CompleteWorkflowExecution,
-            Asked::CompleteWorkflowExecutionCommandAttributes(CompleteWorkflowExecutionCommandAttributes {
-                result: payloads_to_proto(result),
-            }),
-        ),
-        Status::Failed(failure) => (
-            CommandType::FailWorkflowExecution,
-            Asked::FailWorkflowExecutionCommandAttributes(FailWorkflowExecutionCommandAttributes {
-                failure: Some(failure_to_proto(failure)?),
-            }),
-        ),
-        Status::Canceled(details) => (
-            CommandType::CancelWorkflowExecution,
-            Asked::CancelWorkflowExecutionCommandAttributes(CancelWorkflowExecutionCommandAttributes {
-                details: payloads_to_proto(details),
-            }),
-        ),
-    };
-    Ok(Some(command(kind, attributes, None)))
+impl Activation {
+    fn live(&self, replayed_to: i64) -> Live {
+        let told = self.issued.iter().filter_map(|issued| issued.message.clone());
+        Live {
+            commands: self.issued.iter().map(|issued| issued.command.clone()).collect(),
+            messages: told.chain(self.rejections.iter().cloned()).collect(),
+            fuel_used: self.fuel_used,
+            replayed_to,
+        }
+    }
+}
+
+/// Tells the guest these events, and what it cancels meanwhile, until there is nothing left to tell.
+fn settle(guest: &mut Guest, mut status: Status, mut events: Vec<Event>) -> Result<Status, Crash> {
+    loop {
+        if events.is_empty() {
+            events = guest.operations().take_local_resolutions();
+        }
+        if events.is_empty() || !matches!(status, Status::Blocked) {
+            return Ok(status);
+        }
+        status = guest.resume(&events)?;
+        events.clear();
+    }
 }

@@ -1,21 +1,23 @@
 //! One instance of a guest: calling its exports, and telling why a call did not return.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use mainspring_api::update::Request;
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
 use crate::{
     GuestLimits, TaskFailure,
     bindings::{
         Workflow, WorkflowPre,
-        activation::{Event, Status},
-        types::Payload,
+        activation::{Event, Query, Status},
+        types::{FailureLink, Payload},
     },
     config::{EPOCH_TICK, SandboxConfig},
     error::{GuestLimit, TaskFailureKind},
     host::{Fault, HostState, Moment, RunFacts},
     operations::{Issued, Operations},
     random::Streams,
+    updates::Decision,
 };
 
 /// What an instance takes beside its linear memory: the store, the tables, the host's state. Measured over a thousand
@@ -103,8 +105,8 @@ impl Guest {
         Ok(Guest { store, exports, initial_memory_bytes, limits, stack_bytes: config.stack_bytes })
     }
 
-    pub fn begin_activation(&mut self, moment: Moment, live: bool) -> Result<(), Crash> {
-        self.store.data_mut().begin_activation(moment, live);
+    pub fn begin_activation(&mut self, moment: Moment, live: bool, patches: BTreeSet<String>) -> Result<(), Crash> {
+        self.store.data_mut().begin_activation(moment, live, patches);
         self.refill()
     }
 
@@ -114,6 +116,47 @@ impl Guest {
 
     pub fn resume(&mut self, events: &[Event]) -> Result<Status, Crash> {
         self.exports.call_resume(&mut self.store, events).map_err(|error| self.crash(error))
+    }
+
+    /// Delivers one update by a call of its own; what the guest decided is beside its status.
+    pub fn resume_with_update(
+        &mut self,
+        request: &Request,
+        sequencing_event_id: i64,
+        run_validator: bool,
+    ) -> Result<(Status, Decision), Crash> {
+        let state = self.store.data_mut();
+        let issued = state.operations.issued_count();
+        let update = state.updates.begin(request, sequencing_event_id, run_validator);
+        let id = update.id.clone();
+        let status = self.resume(&[Event::UpdateRequested(update)]);
+        let state = self.store.data_mut();
+        let decision = state.updates.end();
+        let status = status?;
+        match decision {
+            Some(Decision::Rejected(_)) if state.operations.issued_count() != issued => {
+                Err(Fault::bad_call(format!("the workflow rejects update {id:?}, and issues commands for it")).into())
+            }
+            Some(Decision::Rejected(_)) if !run_validator => Err(Fault::bad_call(format!(
+                "the workflow rejects update {id:?}, which the journal says that it accepted"
+            ))
+            .into()),
+            Some(decision) => Ok((status, decision)),
+            None => Err(Fault::bad_call(format!("the workflow neither accepts nor rejects update {id:?}")).into()),
+        }
+    }
+
+    /// Asks the guest a question. What it does to the guest's memory nobody may rely on.
+    pub fn answer_query(
+        &mut self,
+        moment: Moment,
+        query: &Query,
+    ) -> Result<Result<Vec<Payload>, Vec<FailureLink>>, Crash> {
+        self.store.data_mut().begin_query(moment);
+        self.refill()?;
+        let answer = self.exports.call_answer_query(&mut self.store, query).map_err(|error| self.crash(error));
+        self.store.data_mut().end_activation();
+        answer
     }
 
     /// Ends an activation: its commands, and the fuel that it used.

@@ -14,7 +14,7 @@
 //! Start reading at `driver.rs`: it walks a journal and runs the guest where the journal says that it ran. Around it, in
 //! the order in which a task meets them: `cache.rs` (instances between activations), `module/` (accepting, compiling and
 //! keeping modules), `instance.rs` (one guest, and why it crashed), `host/` (what a guest can call, one file for each
-//! interface), `operations.rs` (what a run has started), `delivery.rs` (what an event is to the guest), `matching.rs`
+//! interface), `operations/` (what a run has started), `updates.rs`, `query.rs` and `patches.rs` (their nouns), `delivery.rs` (what an event is to the guest), `matching.rs`
 //! (commands against the journal), `convert/` (WIT types and Temporal's messages). `config.rs` configures wasmtime, in
 //! one place for every use, and names every bound.
 //!
@@ -24,8 +24,10 @@
 // A task that fails is rare, and moving its failure is nothing beside running a guest: it need not be boxed.
 #![allow(clippy::result_large_err)]
 
+mod ahead;
 mod bindings;
 mod cache;
+mod closing;
 mod config;
 mod convert;
 mod delivery;
@@ -39,9 +41,12 @@ mod limiter;
 mod matching;
 mod module;
 mod operations;
+mod patches;
+mod query;
 mod random;
 mod replay;
 mod task;
+mod updates;
 
 use std::sync::Arc;
 
@@ -50,7 +55,7 @@ use wasmtime::Engine;
 
 use self::{
     cache::InstanceCache,
-    driver::{Run, Workshop},
+    driver::{LiveTask, Run, Workshop},
     epoch::EpochClock,
     module::Modules,
 };
@@ -58,9 +63,10 @@ pub use self::{
     config::{GuestLimits, SandboxConfig},
     digest::{Digest, DigestParseError},
     error::{GuestLimit, ModuleError, SandboxError, TaskFailure, TaskFailureKind},
+    query::{Question, QueryAnswer},
     task::{
-        Activated, History, ModuleBytes, ModuleDescription, ModuleSource, ReplayReport, RunKey, SandboxStats,
-        WorkflowTask,
+        Activated, History, ModuleBytes, ModuleDescription, ModuleSource, QueriedRun, ReplayReport, RunKey,
+        SandboxStats, WorkflowTask,
     },
 };
 
@@ -110,6 +116,7 @@ impl Sandbox {
         let unreadable = |problem: String| TaskFailure::history(0, problem);
         if let Some(mut run) = self.inner.cache.take(task.run)
             && run.module_digest() == task.module
+            && run.is_clean()
             && run.position() < task.started_event_id
         {
             let events = task.history.events_after(run.position()).map_err(unreadable)?;
@@ -144,21 +151,48 @@ impl Sandbox {
         task: &WorkflowTask<'_>,
         events: &[HistoryEvent],
     ) -> Result<driver::Live, TaskFailure> {
-        let walk = run.walk(&self.inner.workshop, events, Some(task.started_event_id))?;
+        let live = LiveTask { started_event_id: task.started_event_id, updates: task.updates };
+        let walk = run.walk(&self.inner.workshop, events, Some(live))?;
         walk.live.ok_or_else(|| TaskFailure::history(run.position(), "it has no workflow task to run"))
     }
 
     fn keep(&self, task: &WorkflowTask<'_>, run: Run, live: driver::Live, cached: bool) -> Activated {
         // One that has finished is only needed again if the journal does not take its last command.
-        if !run.is_finished() {
+        if !run.is_finished() && run.is_clean() {
             self.inner.cache.put(task.run.clone(), run);
         }
         Activated {
             commands: live.commands,
+            messages: live.messages,
             fuel_used: live.fuel_used,
             replayed_events: u64::try_from(live.replayed_to).unwrap_or(0),
             cached,
         }
+    }
+
+    /// Asks a run a question, where its journal stands now. A task that is under way is left alone.
+    ///
+    /// The answer may come from a cached instance, which from then on serves queries only: nothing that a query does to
+    /// the guest's memory ever meets a workflow task.
+    pub fn query(&self, queried: &QueriedRun<'_>, question: &Question) -> Result<QueryAnswer, TaskFailure> {
+        let unreadable = |problem: String| TaskFailure::history(0, problem);
+        if let Some(mut run) = self.inner.cache.take(queried.run)
+            && run.module_digest() == queried.module
+        {
+            let events = queried.history.events_after(run.position()).map_err(unreadable)?;
+            if run.can_answer_after(&events) && run.walk(&self.inner.workshop, &events, None).is_ok() {
+                let answer = run.query(question)?;
+                self.inner.cache.put(queried.run.clone(), run);
+                return Ok(answer);
+            }
+        }
+        let module = self.inner.modules.get(&queried.module, queried.modules)?;
+        let events = queried.history.events_after(0).map_err(unreadable)?;
+        let mut run = Run::new(queried.run.clone(), module);
+        run.walk(&self.inner.workshop, &events, None)?;
+        let answer = run.query(question)?;
+        self.inner.cache.put(queried.run.clone(), run);
+        Ok(answer)
     }
 
     /// Forgets a run's instance. Always safe.

@@ -3,12 +3,16 @@
 use std::collections::VecDeque;
 
 use mainspring_api::{
+    command::{Command, command::Attributes as Asked},
     enums::EventType,
     history::{HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes},
+    protocol::Message,
+    update::Response,
 };
 use mainspring_core::command;
+use prost::Message as _;
 
-use crate::{TaskFailure, operations::Issued};
+use crate::{TaskFailure, operations::Issued, patches};
 
 /// The commands of one activation, as the events that follow its WorkflowTaskCompleted are compared with them: one to
 /// one, in order. Between the events of commands stands nothing but the effect that a request to cancel may have at once:
@@ -34,15 +38,18 @@ impl Matching {
         started: &WorkflowExecutionStartedEventAttributes,
     ) -> Result<Option<u32>, TaskFailure> {
         let id = event.event_id;
+        if self.is_leftover_of_a_patch(event) {
+            return Ok(None);
+        }
         let Some(issued) = self.commands.pop_front() else {
             return Err(TaskFailure::nondeterminism(id, command::describe_event(event), "asked for nothing more"));
         };
         if let Some((id, other)) = self.other.take() {
-            let asked = format!("asked for {}", command::describe(&issued.command));
+            let asked = format!("asked for {}", describe(&issued));
             return Err(TaskFailure::nondeterminism(id, other, asked));
         }
-        if let Err(difference) = command::check(&issued.command, event, started) {
-            let asked = command::describe(&issued.command);
+        if let Err(difference) = check(&issued, event, started) {
+            let asked = describe(&issued);
             return Err(TaskFailure::nondeterminism(id, command::describe_event(event), format!("asked for {asked}"))
                 .note(&difference));
         }
@@ -56,6 +63,13 @@ impl Matching {
         Ok(issued.starts)
     }
 
+    /// The marker of a change whose last trace has been taken out of the workflow: it was deprecated before that.
+    fn is_leftover_of_a_patch(&self, event: &HistoryEvent) -> bool {
+        let Some((id, true)) = patches::of_event(event) else { return false };
+        let next = self.commands.front().and_then(|issued| patch_of(&issued.command));
+        next.is_none_or(|(next, _)| next != id)
+    }
+
     /// An event that no command causes.
     pub fn other_event(&mut self, event: &HistoryEvent) {
         let effect = event.event_type() == EventType::ActivityTaskCanceled;
@@ -67,7 +81,7 @@ impl Matching {
     /// No event of a command can follow any more. `next_event_id` is what the next event has, or would have.
     pub fn finish(&mut self, next_event_id: i64) -> Result<(), TaskFailure> {
         let Some(issued) = self.commands.pop_front() else { return Ok(()) };
-        let asked = format!("also asked for {}", command::describe(&issued.command));
+        let asked = format!("also asked for {}", describe(&issued));
         Err(match self.other.take() {
             Some((id, other)) => TaskFailure::nondeterminism(id, other, asked),
             None => TaskFailure::nondeterminism(next_event_id, "nothing more", asked),
@@ -75,7 +89,69 @@ impl Matching {
     }
 }
 
-/// The WorkflowTaskCompleted that the event of a command names; none for kinds that no module here can cause.
+fn check(
+    issued: &Issued,
+    event: &HistoryEvent,
+    started: &WorkflowExecutionStartedEventAttributes,
+) -> Result<(), String> {
+    // A change whose old path is gone is asked for in other words than when it was new.
+    if let (Some((asked, _)), Some((has, _))) = (patch_of(&issued.command), patches::of_event(event))
+        && asked == has
+    {
+        return Ok(());
+    }
+    match &issued.message {
+        Some(message) => check_answer(message, event),
+        None => command::check(&issued.command, event, started),
+    }
+}
+
+/// Compares the answer to an update with what the journal says that it was.
+fn check_answer(message: &Message, event: &HistoryEvent) -> Result<(), String> {
+    let differ = |what: &str| Err(format!("the answer to update {:?} {what}", message.protocol_instance_id));
+    match &event.attributes {
+        Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(has)) => {
+            match message.id.ends_with("/accept") && has.protocol_instance_id == message.protocol_instance_id {
+                true => Ok(()),
+                false => differ("is not the acceptance that the journal has"),
+            }
+        }
+        Some(Attributes::WorkflowExecutionUpdateCompletedEventAttributes(has)) => {
+            let response = message.body.as_ref().and_then(|body| Response::decode(body.value.as_slice()).ok());
+            let id = has.meta.as_ref().map_or("", |meta| meta.update_id.as_str());
+            match response {
+                Some(_) if id != message.protocol_instance_id || !message.id.ends_with("/complete") => {
+                    differ("is not the one that the journal has")
+                }
+                Some(response) if response.outcome != has.outcome => differ("has another outcome"),
+                Some(_) => Ok(()),
+                None => differ("is not the completion that the journal has"),
+            }
+        }
+        _ => differ("stands where the journal has something else"),
+    }
+}
+
+fn patch_of(command: &Command) -> Option<(String, bool)> {
+    match &command.attributes {
+        Some(Asked::RecordMarkerCommandAttributes(marker)) if marker.marker_name == patches::MARKER => {
+            patches::read(&marker.details)
+        }
+        _ => None,
+    }
+}
+
+fn describe(issued: &Issued) -> String {
+    match &issued.message {
+        Some(message) => match message.id.rsplit_once('/') {
+            Some((_, "accept")) => format!("the acceptance of update {:?}", message.protocol_instance_id),
+            _ => format!("the completion of update {:?}", message.protocol_instance_id),
+        },
+        None => command::describe(&issued.command),
+    }
+}
+
+/// The WorkflowTaskCompleted that the event of a command names; none for kinds that do not name one.
 fn completed_event_id(event: &HistoryEvent) -> Option<i64> {
     Some(match event.attributes.as_ref()? {
         Attributes::ActivityTaskScheduledEventAttributes(event) => event.workflow_task_completed_event_id,
@@ -85,6 +161,19 @@ fn completed_event_id(event: &HistoryEvent) -> Option<i64> {
         Attributes::WorkflowExecutionCompletedEventAttributes(event) => event.workflow_task_completed_event_id,
         Attributes::WorkflowExecutionFailedEventAttributes(event) => event.workflow_task_completed_event_id,
         Attributes::WorkflowExecutionCanceledEventAttributes(event) => event.workflow_task_completed_event_id,
+        Attributes::WorkflowExecutionContinuedAsNewEventAttributes(event) => event.workflow_task_completed_event_id,
+        Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(event) => {
+            event.workflow_task_completed_event_id
+        }
+        Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(event) => {
+            event.workflow_task_completed_event_id
+        }
+        Attributes::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(event) => {
+            event.workflow_task_completed_event_id
+        }
+        Attributes::MarkerRecordedEventAttributes(event) => event.workflow_task_completed_event_id,
+        Attributes::UpsertWorkflowSearchAttributesEventAttributes(event) => event.workflow_task_completed_event_id,
+        Attributes::WorkflowPropertiesModifiedEventAttributes(event) => event.workflow_task_completed_event_id,
         _ => return None,
     })
 }

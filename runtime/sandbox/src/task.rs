@@ -1,6 +1,6 @@
 //! What the engine hands to the sandbox, and what it gets back.
 
-use mainspring_api::{command::Command, history::HistoryEvent};
+use mainspring_api::{command::Command, history::HistoryEvent, protocol::Message, update::Request};
 
 use crate::Digest;
 
@@ -22,13 +22,25 @@ pub struct WorkflowTask<'a> {
     pub attempt: i32,
     /// The id of the WorkflowTaskStarted.
     pub started_event_id: i64,
+    /// The updates to deliver, in their order.
+    pub updates: &'a [Request],
+    pub history: &'a dyn History,
+    pub modules: &'a dyn ModuleBytes,
+}
+
+/// A run to ask a question, at the end of its journal.
+#[derive(Clone, Copy)]
+pub struct QueriedRun<'a> {
+    pub run: &'a RunKey,
+    /// The module that the run is pinned to.
+    pub module: Digest,
     pub history: &'a dyn History,
     pub modules: &'a dyn ModuleBytes,
 }
 
 /// A run's journal.
 pub trait History {
-    /// The events after this one, in order; 0 asks for all. The last one is the WorkflowTaskStarted of this task.
+    /// The events after this one, in order; 0 asks for all. Of a task, the last one is its WorkflowTaskStarted.
     fn events_after(&self, event_id: i64) -> Result<Vec<HistoryEvent>, String>;
 }
 
@@ -44,6 +56,8 @@ pub trait ModuleBytes {
 pub struct Activated {
     /// In the order in which the module issued them; the one that closes the run, if any, is the last.
     pub commands: Vec<Command>,
+    /// What the commands that only point at messages point at, and the updates that were rejected.
+    pub messages: Vec<Message>,
     /// Fuel that the live activation used.
     pub fuel_used: u64,
     /// Events that had to be replayed to get there: 0 where the cached instance stood at the right place.

@@ -1,7 +1,7 @@
 //! Failures: a chain of causes, nested in protobuf and a list in WIT.
 
 use mainspring_api::{
-    common::{ActivityType, Payloads},
+    common::{ActivityType, Payloads, WorkflowExecution, WorkflowType},
     enums::{RetryState, TimeoutType},
     failure::{self as proto, failure::FailureInfo},
 };
@@ -59,8 +59,19 @@ fn kind_to_guest(info: &FailureInfo) -> wit::FailureKind {
             activity_id: info.activity_id.clone(),
             retry_state: retry_state_to_guest(info.retry_state()),
         }),
+        FailureInfo::ChildWorkflowExecutionFailureInfo(info) => {
+            let execution = info.workflow_execution.clone().unwrap_or_default();
+            wit::FailureKind::ChildWorkflow(wit::ChildWorkflowFailure {
+                namespace: info.namespace.clone(),
+                workflow_id: execution.workflow_id,
+                run_id: execution.run_id,
+                workflow_type: info.workflow_type.as_ref().map(|kind| kind.name.clone()).unwrap_or_default(),
+                initiated_event_id: u64::try_from(info.initiated_event_id).unwrap_or(0),
+                started_event_id: u64::try_from(info.started_event_id).unwrap_or(0),
+                retry_state: retry_state_to_guest(info.retry_state()),
+            })
+        }
         FailureInfo::ResetWorkflowFailureInfo(_)
-        | FailureInfo::ChildWorkflowExecutionFailureInfo(_)
         | FailureInfo::NexusOperationExecutionFailureInfo(_)
         | FailureInfo::NexusHandlerFailureInfo(_) => wit::FailureKind::Other,
     }
@@ -126,6 +137,16 @@ fn kind_to_proto(kind: wit::FailureKind) -> Result<Option<FailureInfo>, Fault> {
             activity_id: info.activity_id,
             retry_state: retry_state_to_proto(info.retry_state).into(),
         }),
+        wit::FailureKind::ChildWorkflow(info) => {
+            FailureInfo::ChildWorkflowExecutionFailureInfo(proto::ChildWorkflowExecutionFailureInfo {
+                namespace: info.namespace,
+                workflow_execution: Some(WorkflowExecution { workflow_id: info.workflow_id, run_id: info.run_id }),
+                workflow_type: Some(WorkflowType { name: info.workflow_type }),
+                initiated_event_id: i64::try_from(info.initiated_event_id).unwrap_or(i64::MAX),
+                started_event_id: i64::try_from(info.started_event_id).unwrap_or(i64::MAX),
+                retry_state: retry_state_to_proto(info.retry_state).into(),
+            })
+        }
         wit::FailureKind::Other => return Ok(None),
     }))
 }
@@ -180,6 +201,57 @@ pub fn activity_failure(end: ActivityEnd, info: wit::ActivityFailure, cause: Opt
         links.extend(failure_to_guest(cause));
     }
     links
+}
+
+/// How a child workflow did not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildEnd {
+    NotStarted,
+    Failed,
+    TimedOut,
+    Canceled,
+    Terminated,
+}
+
+/// The outer link of every child's failure, as Temporal's SDKs give it; the cause says what happened.
+pub fn child_failure(end: ChildEnd, info: wit::ChildWorkflowFailure, cause: wit::Failure) -> wit::Failure {
+    let message = match end {
+        ChildEnd::NotStarted => "Child Workflow execution could not be started",
+        ChildEnd::Failed => "Child Workflow execution failed",
+        ChildEnd::TimedOut => "Child Workflow execution timed out",
+        ChildEnd::Canceled => "Child Workflow execution cancelled",
+        ChildEnd::Terminated => "Child Workflow execution terminated",
+    };
+    let mut links = vec![link(message, wit::FailureKind::ChildWorkflow(info))];
+    links.extend(cause);
+    links
+}
+
+/// What a child that was canceled is told as, without an answer of its own.
+pub fn canceled_child(info: wit::ChildWorkflowFailure) -> wit::Failure {
+    let cause = link("Child Workflow execution cancelled", wit::FailureKind::Canceled(Vec::new()));
+    child_failure(ChildEnd::Canceled, info, vec![cause])
+}
+
+/// What a signal that was taken back is told as.
+pub fn canceled_signal() -> wit::Failure {
+    vec![link("Signal was cancelled before being sent", wit::FailureKind::Canceled(Vec::new()))]
+}
+
+/// A single link of this kind.
+pub fn single(message: &str, kind: wit::FailureKind) -> wit::Failure {
+    vec![link(message, kind)]
+}
+
+/// An application failure of the server's own making.
+pub fn refusal(message: &str, failure_type: &str) -> wit::Failure {
+    let kind = wit::FailureKind::Application(wit::ApplicationFailure {
+        type_: failure_type.to_owned(),
+        non_retryable: true,
+        details: Vec::new(),
+        next_retry_delay: None,
+    });
+    vec![link(message, kind)]
 }
 
 /// The failure of an activity that was canceled, with the details that it gave.

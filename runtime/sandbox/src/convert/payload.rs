@@ -42,15 +42,40 @@ pub fn header_to_proto(header: Vec<(String, wit::Payload)>) -> Option<proto::Hea
     })
 }
 
+pub fn memo_to_proto(fields: Vec<(String, wit::Payload)>) -> Option<proto::Memo> {
+    (!fields.is_empty()).then(|| proto::Memo { fields: fields_to_proto(fields) })
+}
+
+pub fn search_attributes_to_proto(fields: Vec<(String, wit::Payload)>) -> Option<proto::SearchAttributes> {
+    (!fields.is_empty()).then(|| proto::SearchAttributes { indexed_fields: fields_to_proto(fields) })
+}
+
+fn fields_to_proto(fields: Vec<(String, wit::Payload)>) -> HashMap<String, proto::Payload> {
+    fields.into_iter().map(|(key, value)| (key, payload_to_proto(value))).collect()
+}
+
+/// What is to be taken away is written as null, as Temporal's SDKs do.
+pub fn changes_to_proto(fields: Vec<(String, Option<wit::Payload>)>) -> HashMap<String, proto::Payload> {
+    let null = || proto::Payload {
+        metadata: HashMap::from([("encoding".to_owned(), b"binary/null".to_vec())]),
+        ..Default::default()
+    };
+    fields.into_iter().map(|(key, value)| (key, value.map_or_else(null, payload_to_proto))).collect()
+}
+
+/// A value as every SDK's JSON converter writes it.
+pub fn json_payload(value: &serde_json::Value) -> proto::Payload {
+    proto::Payload {
+        metadata: HashMap::from([("encoding".to_owned(), b"json/plain".to_vec())]),
+        data: value.to_string().into_bytes(),
+        ..Default::default()
+    }
+}
+
 /// The line that people see beside a command: a payload that holds one JSON string, as the field asks for.
 pub fn summary_to_proto(summary: Option<String>) -> Option<UserMetadata> {
     let summary = summary.filter(|summary| !summary.is_empty())?;
-    let payload = proto::Payload {
-        metadata: HashMap::from([("encoding".to_owned(), b"json/plain".to_vec())]),
-        data: serde_json::Value::String(summary).to_string().into_bytes(),
-        ..Default::default()
-    };
-    Some(UserMetadata { summary: Some(payload), details: None })
+    Some(UserMetadata { summary: Some(json_payload(&serde_json::Value::String(summary))), details: None })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl activities::Host for HostState {
         input: Vec<Payload>,
         options: ActivityOptions,
     ) -> wasmtime::Result<Operation> {
-        let run = self.activation("activities.schedule")?;
+        let run = self.commanding("activities.schedule")?;
         let task_queue = options
             .task_queue
             .filter(|name| !name.is_empty())
@@ -65,7 +65,7 @@ impl activities::Host for HostState {
     }
 
     fn cancel(&mut self, activity: Operation) -> wasmtime::Result<()> {
-        self.activation("activities.cancel")?;
+        self.commanding("activities.cancel")?;
         Ok(self.operations.cancel_activity(activity, &self.limits)?)
     }
 }

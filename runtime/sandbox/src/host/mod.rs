@@ -4,15 +4,20 @@
 //! activation: a guest cannot catch it, so it cannot go on in another way than it did before.
 
 mod activities;
+mod attributes;
+mod children;
+mod external;
 mod info;
 mod log;
+mod markers;
 mod output;
 mod random;
 mod time;
 mod timers;
+mod updates;
 mod wasi;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use mainspring_api::{Timestamp, history::WorkflowExecutionStartedEventAttributes};
 use wasmtime::component::{HasSelf, Linker};
@@ -24,7 +29,9 @@ use crate::{
     error::{GuestLimit, TaskFailureKind},
     limiter::Limiter,
     operations::Operations,
+    patches::Patches,
     random::Streams,
+    updates::Updates,
 };
 
 /// Why a host call was refused.
@@ -94,12 +101,16 @@ pub struct HostState {
     /// Whether an activation runs. Outside of one, while the instance is made or describes itself, only the log and
     /// WASI answer: nothing has happened yet that a workflow could react to.
     active: bool,
+    /// A query is being answered: nothing may be started or told.
+    read_only: bool,
     moment: Moment,
     /// Nanoseconds since 1970 of the latest activation. Never goes back, even where the journal's clock did.
     monotonic_ns: u64,
     pub limits: Arc<GuestLimits>,
     pub limiter: Limiter,
     pub operations: Operations,
+    pub patches: Patches,
+    pub updates: Updates,
     pub streams: Streams,
     pub output: Output,
     wasi: wasi::Unused,
@@ -111,10 +122,13 @@ impl HostState {
         HostState {
             run: None,
             active: false,
+            read_only: false,
             moment: Moment::default(),
             monotonic_ns: 0,
             limiter: Limiter::new(&limits),
             operations: Operations::default(),
+            patches: Patches::default(),
+            updates: Updates::default(),
             streams: Streams::default(),
             output: Output::default(),
             wasi: wasi::Unused::default(),
@@ -136,18 +150,39 @@ impl HostState {
         self.moment = moment;
     }
 
-    /// `live` is false where the journal already has what comes out.
-    pub fn begin_activation(&mut self, moment: Moment, live: bool) {
+    /// `live` is false where the journal already has what comes out; `patches` are the changes whose markers it has then.
+    pub fn begin_activation(&mut self, moment: Moment, live: bool, patches: BTreeSet<String>) {
         self.set_moment(moment);
         self.active = true;
         self.limiter.begin_activation();
         self.operations.begin_activation();
+        self.patches.begin_activation(live, patches);
         self.output.begin_activation(live);
+    }
+
+    /// Like an activation that is replayed, and that may do nothing.
+    pub fn begin_query(&mut self, moment: Moment) {
+        self.begin_activation(moment, false, BTreeSet::new());
+        self.read_only = true;
     }
 
     pub fn end_activation(&mut self) {
         self.output.end_activation(self.run.as_deref());
         self.active = false;
+        self.read_only = false;
+    }
+
+    /// The same for a call that starts or tells something.
+    fn commanding(&self, call: &str) -> Result<&RunFacts, Fault> {
+        if self.read_only {
+            return Err(Fault::bad_call(format!("a query may change nothing, and the workflow calls {call} in one")));
+        }
+        if self.updates.is_undecided() && !call.starts_with("updates.") {
+            return Err(Fault::bad_call(format!(
+                "an update must be accepted before anything is done for it, and the workflow calls {call} in its validator"
+            )));
+        }
+        self.activation(call)
     }
 
     /// The run, where this call may be answered.

@@ -17,7 +17,7 @@ use crate::{
 
 impl timers::Host for HostState {
     fn start(&mut self, after: Duration, summary: Option<String>) -> wasmtime::Result<Operation> {
-        self.activation("timers.start")?;
+        self.commanding("timers.start")?;
         let attributes = StartTimerCommandAttributes {
             timer_id: self.operations.next_number()?.to_string(),
             start_to_fire_timeout: Some(duration_to_proto(after)?),
@@ -31,7 +31,7 @@ impl timers::Host for HostState {
     }
 
     fn cancel(&mut self, timer: Operation) -> wasmtime::Result<()> {
-        self.activation("timers.cancel")?;
+        self.commanding("timers.cancel")?;
         Ok(self.operations.cancel_timer(timer, &self.limits)?)
     }
 }

@@ -10,9 +10,24 @@ use crate::{
 };
 
 /// What the world exports.
-const EXPORTS: [&str; 3] = ["describe", "start", "resume"];
+const EXPORTS: [&str; 4] = ["describe", "start", "resume", "answer-query"];
 /// Our interfaces, of version 0.1.
-const OUR_INTERFACES: [&str; 8] = ["activation", "activities", "info", "log", "random", "time", "timers", "types"];
+const OUR_INTERFACES: [&str; 14] = [
+    "activation",
+    "activities",
+    "attributes",
+    "children",
+    "external",
+    "info",
+    "log",
+    "markers",
+    "random",
+    "time",
+    "timers",
+    "types",
+    "updates",
+    "versioning",
+];
 /// The interfaces of WASI 0.2 that the linker has.
 const WASI_INTERFACES: [&str; 26] = [
     "cli/environment",
@@ -174,7 +189,7 @@ mod tests {
         for unknown in [
             "mainspring:workflow/time@0.2.0",
             "mainspring:workflow/time@0.1.0-rc.1",
-            "mainspring:workflow/children@0.1.0",
+            "mainspring:workflow/nexus@0.1.0",
             "mainspring:workflow/time",
             "wasi:http/types@0.2.6",
             "wasi:io/poll@0.3.0",
