@@ -6,13 +6,15 @@ use mainspring_api::{
     enums::WorkflowTaskFailedCause, failure::Failure, history::WorkflowExecutionCancelRequestedEventAttributes,
 };
 
-use crate::{Rejection, Step, limits::temporal as limits, validate};
+use crate::{Rejection, Step, external::Origin, limits::temporal as limits, validate};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CancelRequest {
     pub reason: String,
     pub identity: String,
     pub request_id: String,
+    /// The workflow that asks, if one does.
+    pub origin: Option<Origin>,
 }
 
 impl Step<'_> {
@@ -20,14 +22,19 @@ impl Step<'_> {
     /// has ended.
     pub fn request_cancel(&mut self, request: CancelRequest) -> Result<(), Rejection> {
         validate::optional_name("RequestId", &request.request_id)?;
-        if !self.state.is_running() || self.state.cancel_requested || self.state.has_buffered_cancel_request() {
+        if !self.state.is_running() {
+            return Ok(());
+        }
+        self.state.check_origin(request.origin.as_ref())?;
+        if self.state.cancel_requested || self.state.has_buffered_cancel_request() {
             return Ok(());
         }
         self.make_room_in_buffer();
         let requested = WorkflowExecutionCancelRequestedEventAttributes {
             cause: request.reason,
             identity: request.identity,
-            ..Default::default()
+            external_initiated_event_id: request.origin.as_ref().map_or(0, |origin| origin.initiated_event_id),
+            external_workflow_execution: request.origin.map(|origin| origin.execution),
         };
         self.record_or_buffer(requested.into());
         self.schedule_workflow_task();

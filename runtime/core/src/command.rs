@@ -1,21 +1,28 @@
-//! Commands: what a workflow asks for at the end of a workflow task. Here they are checked, turned into events, and
-//! (in replay) compared with the events that they once became.
+//! Commands: what a workflow asks for at the end of a workflow task. Here they are checked and turned into events; in
+//! replay they are compared with the events that they once became ([`check`]).
 
 use std::collections::{BTreeSet, HashSet};
 
 use mainspring_api::{
     command::{Command, ScheduleActivityTaskCommandAttributes, command::Attributes as Asked},
     enums::{CommandType, RetryState, TaskQueueKind, WorkflowTaskFailedCause as Cause},
+    failure::Failure,
     history::{
-        ActivityTaskCancelRequestedEventAttributes, ActivityTaskScheduledEventAttributes, HistoryEvent,
-        TimerCanceledEventAttributes, TimerStartedEventAttributes, WorkflowExecutionCanceledEventAttributes,
-        WorkflowExecutionCompletedEventAttributes, WorkflowExecutionFailedEventAttributes,
-        WorkflowExecutionStartedEventAttributes, history_event::Attributes as Written,
+        ActivityTaskCancelRequestedEventAttributes, ActivityTaskScheduledEventAttributes, TimerCanceledEventAttributes,
+        TimerStartedEventAttributes, UpsertWorkflowSearchAttributesEventAttributes,
+        WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
+        WorkflowExecutionFailedEventAttributes, WorkflowExecutionStartedEventAttributes,
+        WorkflowPropertiesModifiedEventAttributes, history_event::Attributes as Written,
     },
     taskqueue::TaskQueue,
 };
 
-use crate::{RunState, Step, limits::temporal as limits, retry, time, validate};
+use crate::{
+    RunState, Step, attributes, child, continue_as_new, external, external::Message, limits::temporal as limits, retry,
+    step::Setting, time, validate,
+};
+
+pub use crate::compare::{check, describe, describe_event, is_command_event};
 
 /// A command that cannot be carried out: the workflow task fails.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -40,28 +47,28 @@ pub fn closes(command: &Command) -> bool {
     )
 }
 
-impl RunState {
+impl Step<'_> {
     /// Checks all commands of a task before the first of them changes anything.
     pub(crate) fn check_commands(&self, commands: &[Command]) -> Result<(), BadCommand> {
-        let mut pending = Pending::of(self);
+        let mut pending = Pending::of(self.state);
         for (index, command) in commands.iter().enumerate() {
             if closes(command) && index + 1 != commands.len() {
                 let message = format!("{} must be the last command", command.command_type().as_str_name());
                 return bad(Cause::UnhandledCommand, message);
             }
-            self.check_command(command, &mut pending)?;
+            self.state.check_command(command, &self.setting, &mut pending)?;
         }
         Ok(())
     }
+}
 
-    fn check_command(&self, command: &Command, pending: &mut Pending) -> Result<(), BadCommand> {
+impl RunState {
+    fn check_command(&self, command: &Command, setting: &Setting, pending: &mut Pending) -> Result<(), BadCommand> {
         match &command.attributes {
             Some(Asked::ScheduleActivityTaskCommandAttributes(asked)) => {
                 check_activity(asked)?;
-                if pending.activity_ids.len() >= limits::PENDING_PER_KIND {
-                    let message = format!("more than {} pending activities", limits::PENDING_PER_KIND);
-                    return bad(Cause::PendingActivitiesLimitExceeded, message);
-                }
+                let cause = Cause::PendingActivitiesLimitExceeded;
+                check_pending(pending.activity_ids.len(), "activities", cause)?;
                 if !pending.activity_ids.insert(asked.activity_id.clone()) {
                     let message = format!("ScheduleActivityTaskCommand: activity id {:?} is in use", asked.activity_id);
                     return bad(Cause::ScheduleActivityDuplicateId, message);
@@ -122,7 +129,51 @@ impl RunState {
                     "Failure is not set on FailWorkflowExecutionCommand.",
                 ),
             },
-            Some(Asked::CancelWorkflowExecutionCommandAttributes(_)) => Ok(()),
+            Some(
+                Asked::CancelWorkflowExecutionCommandAttributes(_)
+                // What it refers to is checked where messages are: see `crate::protocol`.
+                | Asked::ProtocolMessageCommandAttributes(_),
+            ) => Ok(()),
+            Some(Asked::ContinueAsNewWorkflowExecutionCommandAttributes(asked)) => {
+                if setting.new_run_id.is_empty() {
+                    return bad(Cause::Unspecified, "the server has no run id for the run that is to go on");
+                }
+                continue_as_new::check(asked)
+            }
+            Some(Asked::StartChildWorkflowExecutionCommandAttributes(asked)) => {
+                child::check(asked, &setting.namespace)?;
+                let cause = Cause::PendingChildWorkflowsLimitExceeded;
+                check_pending(pending.children, "child workflow executions", cause)?;
+                pending.children += 1;
+                pending.new_children.insert(asked.workflow_id.clone());
+                Ok(())
+            }
+            Some(Asked::SignalExternalWorkflowExecutionCommandAttributes(asked)) => {
+                external::check_signal(asked, &setting.namespace)?;
+                let cause = Cause::PendingSignalsLimitExceeded;
+                check_pending(pending.signals, "signals to external workflows", cause)?;
+                pending.signals += 1;
+                Ok(())
+            }
+            Some(Asked::RequestCancelExternalWorkflowExecutionCommandAttributes(asked)) => {
+                external::check_cancel(asked, &setting.namespace)?;
+                if pending.new_children.contains(&asked.workflow_id) {
+                    let message = format!(
+                        "Start and RequestCancel for child workflow is not allowed in same workflow task. WorkflowId={} RunId={} Namespace={}",
+                        asked.workflow_id, asked.run_id, asked.namespace
+                    );
+                    return bad(Cause::BadRequestCancelExternalWorkflowExecutionAttributes, message);
+                }
+                let cause = Cause::PendingRequestCancelLimitExceeded;
+                check_pending(pending.cancels, "requests to cancel external workflows", cause)?;
+                pending.cancels += 1;
+                Ok(())
+            }
+            Some(Asked::RecordMarkerCommandAttributes(asked)) => attributes::check_marker(asked),
+            Some(Asked::UpsertWorkflowSearchAttributesCommandAttributes(asked)) => {
+                attributes::check_search_attributes(asked)
+            }
+            Some(Asked::ModifyWorkflowPropertiesCommandAttributes(asked)) => attributes::check_memo(asked),
             _ => {
                 let message = format!("{} is not supported", command.command_type().as_str_name());
                 bad(Cause::UnhandledCommand, message)
@@ -141,6 +192,11 @@ impl RunState {
 struct Pending {
     activity_ids: HashSet<String>,
     timer_ids: BTreeSet<String>,
+    children: usize,
+    /// Workflow ids of the children that this very task starts.
+    new_children: HashSet<String>,
+    signals: usize,
+    cancels: usize,
 }
 
 impl Pending {
@@ -148,6 +204,20 @@ impl Pending {
         Pending {
             activity_ids: state.activities.values().map(|activity| activity.scheduled.activity_id.clone()).collect(),
             timer_ids: state.timers.keys().cloned().collect(),
+            children: state.children.len(),
+            new_children: HashSet::new(),
+            signals: state.external.values().filter(|it| matches!(it.message, Message::Signal(_))).count(),
+            cancels: state.external.values().filter(|it| matches!(it.message, Message::Cancel(_))).count(),
+        }
+    }
+}
+
+fn check_pending(count: usize, what: &str, cause: Cause) -> Result<(), BadCommand> {
+    let limit = limits::PENDING_PER_KIND;
+    match count < limit {
+        true => Ok(()),
+        false => {
+            bad(cause, format!("the number of pending {what}, {count}, has reached the per-workflow limit of {limit}"))
         }
     }
 }
@@ -186,7 +256,18 @@ fn check_activity(asked: &ScheduleActivityTaskCommandAttributes) -> Result<(), B
 
 impl Step<'_> {
     /// Carries out a command that has been checked. Returns whether the workflow has news to see because of it.
-    pub(crate) fn carry_out(&mut self, command: Command, completed_event_id: i64, identity: &str) -> bool {
+    pub(crate) fn carry_out_command(&mut self, command: Command, completed_event_id: i64, identity: &str) -> bool {
+        match &command.attributes {
+            Some(Asked::ContinueAsNewWorkflowExecutionCommandAttributes(asked)) => {
+                self.continue_as_new(asked, completed_event_id);
+                return false;
+            }
+            Some(Asked::FailWorkflowExecutionCommandAttributes(asked)) => {
+                self.fail_run(asked.failure.clone().unwrap_or_default(), completed_event_id);
+                return false;
+            }
+            _ => {}
+        }
         let Some(written) = self.event_of(&command, completed_event_id, identity) else {
             return false;
         };
@@ -194,13 +275,31 @@ impl Step<'_> {
             Written::ActivityTaskCancelRequestedEventAttributes(requested) => Some(requested.scheduled_event_id),
             _ => None,
         };
-        let schedules = matches!(written, Written::ActivityTaskScheduledEventAttributes(_));
+        let effect = effect(&written);
         let event_id = self.record_with(written, command.user_metadata);
-        if schedules {
-            self.touched_activities.insert(event_id);
-            self.ready_activities.insert(event_id);
+        match effect {
+            Effect::Activity => {
+                self.touched_activities.insert(event_id);
+                self.ready_activities.insert(event_id);
+            }
+            Effect::OtherRun => self.initiate(event_id),
+            Effect::Attributes => self.attributes_changed = true,
+            Effect::None => {}
         }
         cancels.is_some_and(|scheduled_event_id| self.cancel_activity(scheduled_event_id, event_id, identity))
+    }
+
+    /// The workflow has failed: for good, or its retry policy starts it again.
+    fn fail_run(&mut self, failure: Failure, workflow_task_completed_event_id: i64) {
+        let (retry_state, successor) = self.next_attempt(&failure);
+        let failed = WorkflowExecutionFailedEventAttributes {
+            failure: Some(failure),
+            retry_state: retry_state.into(),
+            workflow_task_completed_event_id,
+            new_execution_run_id: successor.as_ref().map_or(String::new(), |successor| successor.run_id.clone()),
+        };
+        self.record(failed.into());
+        self.successor = successor;
     }
 
     /// The event that a command becomes; none for one that has become pointless while the task ran.
@@ -231,13 +330,55 @@ impl Step<'_> {
                 };
                 Some(canceled.into())
             }
-            _ => written(command, &self.state.started, workflow_task_completed_event_id),
+            _ => {
+                let mut written = written(command, &self.state.started, workflow_task_completed_event_id)?;
+                self.set_namespace(&mut written);
+                Some(written)
+            }
         }
+    }
+
+    /// Other runs are named with their namespace, which a command may leave out: it is the run's own then.
+    fn set_namespace(&self, written: &mut Written) {
+        let (namespace, namespace_id) = match written {
+            Written::StartChildWorkflowExecutionInitiatedEventAttributes(it) => {
+                (&mut it.namespace, &mut it.namespace_id)
+            }
+            Written::SignalExternalWorkflowExecutionInitiatedEventAttributes(it) => {
+                (&mut it.namespace, &mut it.namespace_id)
+            }
+            Written::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(it) => {
+                (&mut it.namespace, &mut it.namespace_id)
+            }
+            _ => return,
+        };
+        namespace.clone_from(&self.setting.namespace);
+        namespace_id.clone_from(&self.setting.namespace_id);
+    }
+}
+
+/// What the event of a command changes beside the history.
+enum Effect {
+    Activity,
+    OtherRun,
+    Attributes,
+    None,
+}
+
+fn effect(written: &Written) -> Effect {
+    match written {
+        Written::ActivityTaskScheduledEventAttributes(_) => Effect::Activity,
+        Written::StartChildWorkflowExecutionInitiatedEventAttributes(_)
+        | Written::SignalExternalWorkflowExecutionInitiatedEventAttributes(_)
+        | Written::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(_) => Effect::OtherRun,
+        Written::UpsertWorkflowSearchAttributesEventAttributes(_)
+        | Written::WorkflowPropertiesModifiedEventAttributes(_) => Effect::Attributes,
+        _ => Effect::None,
     }
 }
 
 /// The event of a command that needs no knowledge of the run but how it was started.
-fn written(
+pub(crate) fn written(
     command: &Command,
     started: &WorkflowExecutionStartedEventAttributes,
     workflow_task_completed_event_id: i64,
@@ -268,6 +409,33 @@ fn written(
         Asked::CancelWorkflowExecutionCommandAttributes(asked) => WorkflowExecutionCanceledEventAttributes {
             workflow_task_completed_event_id,
             details: asked.details.clone(),
+        }
+        .into(),
+        Asked::ContinueAsNewWorkflowExecutionCommandAttributes(asked) => {
+            continue_as_new::written(asked, started, workflow_task_completed_event_id).into()
+        }
+        Asked::StartChildWorkflowExecutionCommandAttributes(asked) => {
+            child::written(asked, started, workflow_task_completed_event_id).into()
+        }
+        Asked::SignalExternalWorkflowExecutionCommandAttributes(asked) => {
+            external::written_signal(asked, workflow_task_completed_event_id).into()
+        }
+        Asked::RequestCancelExternalWorkflowExecutionCommandAttributes(asked) => {
+            external::written_cancel(asked, workflow_task_completed_event_id).into()
+        }
+        Asked::RecordMarkerCommandAttributes(asked) => {
+            attributes::marker(asked, workflow_task_completed_event_id).into()
+        }
+        Asked::UpsertWorkflowSearchAttributesCommandAttributes(asked) => {
+            UpsertWorkflowSearchAttributesEventAttributes {
+                workflow_task_completed_event_id,
+                search_attributes: asked.search_attributes.clone(),
+            }
+            .into()
+        }
+        Asked::ModifyWorkflowPropertiesCommandAttributes(asked) => WorkflowPropertiesModifiedEventAttributes {
+            workflow_task_completed_event_id,
+            upserted_memo: asked.upserted_memo.clone(),
         }
         .into(),
         _ => return None,
@@ -316,110 +484,5 @@ fn scheduled_activity(
         retry_policy: Some(retry::with_defaults(asked.retry_policy.as_ref())),
         use_workflow_build_id: asked.use_workflow_build_id,
         priority: asked.priority.clone(),
-    }
-}
-
-/// Whether events of this kind are the mark of a command.
-pub fn is_command_event(event: &HistoryEvent) -> bool {
-    use mainspring_api::enums::EventType as T;
-    matches!(
-        event.event_type(),
-        T::ActivityTaskScheduled
-            | T::ActivityTaskCancelRequested
-            | T::TimerStarted
-            | T::TimerCanceled
-            | T::MarkerRecorded
-            | T::StartChildWorkflowExecutionInitiated
-            | T::RequestCancelExternalWorkflowExecutionInitiated
-            | T::SignalExternalWorkflowExecutionInitiated
-            | T::UpsertWorkflowSearchAttributes
-            | T::WorkflowPropertiesModified
-            | T::WorkflowExecutionCompleted
-            | T::WorkflowExecutionFailed
-            | T::WorkflowExecutionCanceled
-            | T::WorkflowExecutionContinuedAsNew
-    )
-}
-
-/// Compares what a workflow asks for in replay with what the journal says that it asked for: kind, ids, types,
-/// options and values, all of it. `Err` says how they differ.
-pub fn check(
-    command: &Command,
-    event: &HistoryEvent,
-    started: &WorkflowExecutionStartedEventAttributes,
-) -> Result<(), String> {
-    let differ = |what: &str| {
-        Err(format!("the journal has {}, the module asked for {}{what}", describe_event(event), describe(command)))
-    };
-    match (&command.attributes, &event.attributes) {
-        (
-            Some(Asked::RequestCancelActivityTaskCommandAttributes(asked)),
-            Some(Written::ActivityTaskCancelRequestedEventAttributes(has)),
-        ) => match asked.scheduled_event_id == has.scheduled_event_id {
-            true => Ok(()),
-            false => differ(" of another activity"),
-        },
-        (Some(Asked::CancelTimerCommandAttributes(asked)), Some(Written::TimerCanceledEventAttributes(has))) => {
-            match asked.timer_id == has.timer_id {
-                true => Ok(()),
-                false => differ(" of another timer"),
-            }
-        }
-        (Some(_), Some(has)) => {
-            let expected = written(command, started, completed_event_id(has));
-            match expected {
-                Some(expected) if expected == *has && command.user_metadata == event.user_metadata => Ok(()),
-                Some(expected) if std::mem::discriminant(&expected) == std::mem::discriminant(has) => {
-                    differ(" with other attributes")
-                }
-                _ => differ(""),
-            }
-        }
-        _ => differ(""),
-    }
-}
-
-fn completed_event_id(written: &Written) -> i64 {
-    match written {
-        Written::ActivityTaskScheduledEventAttributes(has) => has.workflow_task_completed_event_id,
-        Written::TimerStartedEventAttributes(has) => has.workflow_task_completed_event_id,
-        Written::WorkflowExecutionCompletedEventAttributes(has) => has.workflow_task_completed_event_id,
-        Written::WorkflowExecutionFailedEventAttributes(has) => has.workflow_task_completed_event_id,
-        Written::WorkflowExecutionCanceledEventAttributes(has) => has.workflow_task_completed_event_id,
-        _ => 0,
-    }
-}
-
-/// A command in a few words, for people.
-pub fn describe(command: &Command) -> String {
-    match &command.attributes {
-        Some(Asked::ScheduleActivityTaskCommandAttributes(asked)) => {
-            let name = asked.activity_type.as_ref().map_or("", |activity_type| &activity_type.name);
-            format!("activity {name:?} (id {:?})", asked.activity_id)
-        }
-        Some(Asked::StartTimerCommandAttributes(asked)) => {
-            format!("a timer of {:?} (id {:?})", time::duration(asked.start_to_fire_timeout.as_ref()), asked.timer_id)
-        }
-        Some(Asked::CancelTimerCommandAttributes(asked)) => {
-            format!("the cancellation of timer {:?}", asked.timer_id)
-        }
-        Some(Asked::RequestCancelActivityTaskCommandAttributes(asked)) => {
-            format!("the cancellation of the activity that event {} scheduled", asked.scheduled_event_id)
-        }
-        _ => command.command_type().as_str_name().trim_start_matches("COMMAND_TYPE_").to_owned(),
-    }
-}
-
-/// An event in a few words, for people.
-pub fn describe_event(event: &HistoryEvent) -> String {
-    match &event.attributes {
-        Some(Written::ActivityTaskScheduledEventAttributes(has)) => {
-            let name = has.activity_type.as_ref().map_or("", |activity_type| &activity_type.name);
-            format!("activity {name:?} (id {:?})", has.activity_id)
-        }
-        Some(Written::TimerStartedEventAttributes(has)) => {
-            format!("a timer of {:?} (id {:?})", time::duration(has.start_to_fire_timeout.as_ref()), has.timer_id)
-        }
-        _ => event.event_type().as_str_name().trim_start_matches("EVENT_TYPE_").to_owned(),
     }
 }

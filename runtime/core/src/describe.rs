@@ -1,30 +1,25 @@
 //! A run in Temporal's own words, for lists and descriptions.
 
 use mainspring_api::{
-    common::WorkflowExecution,
     enums::{PendingActivityState, PendingWorkflowTaskState},
     workflow::{
-        PendingActivityInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig, WorkflowExecutionExtendedInfo,
-        WorkflowExecutionInfo,
+        PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig,
+        WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
     },
 };
 
 use crate::{
     RunState, Time,
     activity::{Activity, Phase},
-    retry, time,
+    child, retry, time,
 };
 
 impl RunState {
     /// What lists show of the run, and what its visibility row holds.
     pub fn execution_info(&self) -> WorkflowExecutionInfo {
-        let delay = time::duration(self.started.first_workflow_task_backoff.as_ref());
-        let execution_time = self.start_time.after(delay);
+        let execution_time = self.execution_time();
         WorkflowExecutionInfo {
-            execution: Some(WorkflowExecution {
-                workflow_id: self.workflow_id().to_owned(),
-                run_id: self.run_id.clone(),
-            }),
+            execution: Some(self.execution()),
             r#type: self.started.workflow_type.clone(),
             start_time: Some(self.start_time.to_proto()),
             close_time: self.close_time.map(Time::to_proto),
@@ -40,11 +35,10 @@ impl RunState {
             most_recent_worker_version_stamp: (!self.build_id.is_empty()).then(|| {
                 mainspring_api::common::WorkerVersionStamp { build_id: self.build_id.clone(), use_versioning: false }
             }),
+            parent_namespace_id: self.started.parent_workflow_namespace_id.clone(),
+            parent_execution: self.started.parent_workflow_execution.clone(),
             // Without a parent it is its own root, which the history does not spell out.
-            root_execution: Some(WorkflowExecution {
-                workflow_id: self.workflow_id().to_owned(),
-                run_id: self.run_id.clone(),
-            }),
+            root_execution: self.started.root_workflow_execution.clone().or_else(|| Some(self.execution())),
             first_run_id: self.started.first_execution_run_id.clone(),
             priority: self.started.priority.clone(),
             ..Default::default()
@@ -63,16 +57,30 @@ impl RunState {
 
     pub fn extended_info(&self) -> WorkflowExecutionExtendedInfo {
         WorkflowExecutionExtendedInfo {
-            execution_expiration_time: self.started.workflow_execution_expiration_time,
+            execution_expiration_time: self.execution_expiration().map(Time::to_proto),
             run_expiration_time: self.run_expiration().map(Time::to_proto),
             cancel_requested: self.cancel_requested,
-            original_start_time: Some(self.start_time.to_proto()),
+            last_reset_time: self.reset.as_ref().map(|reset| reset.time.to_proto()),
+            original_start_time: Some(self.original_start_time.to_proto()),
+            reset_run_id: self.reset_run_id.clone(),
             ..Default::default()
         }
     }
 
     pub fn pending_activities(&self) -> Vec<PendingActivityInfo> {
         self.activities.values().filter(|activity| activity.phase != Phase::Ended).map(Activity::pending_info).collect()
+    }
+
+    pub fn pending_children(&self) -> Vec<PendingChildExecutionInfo> {
+        let open = self.children.values().filter(|child| child.phase != child::Phase::Ended);
+        open.map(|child| PendingChildExecutionInfo {
+            workflow_id: child.initiated.workflow_id.clone(),
+            run_id: child.run_id.clone(),
+            workflow_type_name: child::type_name(child.initiated.workflow_type.as_ref()),
+            initiated_id: child.initiated_event_id,
+            parent_close_policy: child.initiated.parent_close_policy,
+        })
+        .collect()
     }
 
     pub fn pending_workflow_task(&self) -> Option<PendingWorkflowTaskInfo> {

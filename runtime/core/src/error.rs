@@ -14,6 +14,12 @@ pub enum Rejection {
     /// The request makes no sense in the present state.
     #[error("{0}")]
     FailedPrecondition(String),
+    /// The workflow cannot do this just now, because its workflow tasks fail.
+    #[error("{0}")]
+    WorkflowNotReady(String),
+    /// The request may be sent again as it is.
+    #[error("{0}")]
+    Unavailable(String),
     /// A workflow with this id is there, and the policies of the request do not allow for another.
     #[error("{message}")]
     AlreadyStarted { message: String, start_request_id: String, run_id: String, first_execution_run_id: String },
@@ -29,6 +35,14 @@ impl Rejection {
 
     pub fn not_found(message: impl Into<String>) -> Self {
         Rejection::NotFound(message.into())
+    }
+
+    /// The run is about to close, or to go on in another one: the same request may find that one.
+    pub fn closing() -> Self {
+        Rejection::LimitExceeded {
+            message: "workflow operation can not be applied because workflow is closing".into(),
+            cause: ResourceExhaustedCause::BusyWorkflow,
+        }
     }
 
     /// What Temporal says of a run that has closed, or a task that somebody else has ended.

@@ -3,7 +3,10 @@
 use mainspring_api::{
     common::Payloads,
     enums::TimeoutType,
-    failure::{ApplicationFailureInfo, Failure, ServerFailureInfo, TimeoutFailureInfo, failure::FailureInfo},
+    failure::{
+        ApplicationFailureInfo, Failure, ResetWorkflowFailureInfo, ServerFailureInfo, TimeoutFailureInfo,
+        failure::FailureInfo,
+    },
 };
 use prost::Message;
 
@@ -21,6 +24,41 @@ pub fn application(message: &str, kind: &str, non_retryable: bool) -> Failure {
             non_retryable,
             ..Default::default()
         })),
+        ..Default::default()
+    }
+}
+
+/// The run closed after it had accepted an update, and will not answer it.
+pub fn accepted_update_completed_workflow() -> Failure {
+    let message = "Workflow Update failed because the Workflow completed before the Update completed.";
+    application(message, "AcceptedUpdateCompletedWorkflow", true)
+}
+
+/// A worker was brought an update and said nothing of it.
+pub fn unprocessed_update() -> Failure {
+    let message = "Workflow Update is rejected because it wasn't processed by worker. Probably, Workflow Update is not supported by the worker.";
+    application(message, "UnprocessedUpdate", true)
+}
+
+/// A run's time has run out.
+pub fn workflow_timeout() -> Failure {
+    Failure {
+        message: "workflow timeout".into(),
+        source: SOURCE.into(),
+        failure_info: Some(FailureInfo::TimeoutFailureInfo(TimeoutFailureInfo {
+            timeout_type: TimeoutType::StartToClose.into(),
+            last_heartbeat_details: None,
+        })),
+        ..Default::default()
+    }
+}
+
+/// What was under way is cut off, because the run is reset to an earlier point.
+pub fn reset(reason: &str) -> Failure {
+    Failure {
+        message: reason.into(),
+        source: SOURCE.into(),
+        failure_info: Some(FailureInfo::ResetWorkflowFailureInfo(ResetWorkflowFailureInfo::default())),
         ..Default::default()
     }
 }

@@ -6,19 +6,28 @@
 //! events together with the rows of [`rows`].
 //!
 //! Start reading at [`step`], then one file for each noun: [`workflow`], [`workflow_task`], [`activity`], [`timer`],
-//! [`signal`], [`cancel`]. [`command`] turns what a workflow asks for into events, and compares the two in replay;
+//! [`signal`], [`cancel`], [`update`], [`child`], [`external`], [`continue_as_new`], [`reset`]. [`command`] turns what a
+//! workflow asks for into events, and compares the two in replay; [`outbox`] holds what a run has to do to other runs;
 //! [`retry`] holds the retry rules, [`limits`] every bound.
 
 // The wire format keeps module digests and the older policies in fields that Temporal marks as deprecated.
 #![allow(deprecated)]
 
 pub mod activity;
+mod attributes;
 pub mod cancel;
+pub mod child;
 pub mod command;
+mod compare;
+pub mod continue_as_new;
 pub mod describe;
 mod error;
+pub mod external;
 pub mod failure;
 pub mod limits;
+pub mod outbox;
+pub mod protocol;
+pub mod reset;
 pub mod retry;
 pub mod rows;
 pub mod signal;
@@ -26,11 +35,12 @@ pub mod state;
 pub mod step;
 pub mod time;
 pub mod timer;
+pub mod update;
 pub mod validate;
 pub mod workflow;
 pub mod workflow_task;
 
 pub use error::Rejection;
 pub use state::RunState;
-pub use step::Step;
+pub use step::{Setting, Step};
 pub use time::Time;

@@ -20,7 +20,11 @@ pub mod temporal {
     pub const SUGGEST_CONTINUE_AS_NEW_EVENTS: i64 = 4_096;
     /// A run with a larger history than this is advised to continue as new.
     pub const SUGGEST_CONTINUE_AS_NEW_BYTES: i64 = 4 * 1024 * 1024;
-    /// Most open activities, and most open timers, of one run.
+    /// Most updates of one run that are admitted or accepted, and not completed.
+    pub const UPDATES_IN_FLIGHT: usize = 10;
+    /// Most updates that one run takes.
+    pub const UPDATES_PER_RUN: usize = 2_000;
+    /// Most open activities, timers, children, and messages to other workflows, each, of one run.
     pub const PENDING_PER_KIND: usize = 2_000;
     /// Most signals that one run takes.
     pub const SIGNALS_PER_RUN: usize = 10_000;
@@ -36,6 +40,14 @@ pub mod temporal {
     /// First and longest pause before a failed workflow task is tried again.
     pub const WORKFLOW_TASK_RETRY_FIRST: Duration = Duration::from_secs(1);
     pub const WORKFLOW_TASK_RETRY_MAX: Duration = Duration::from_secs(10 * 60);
+
+    /// How long a workflow task that exists only for updates may wait for a worker before it becomes part of the history.
+    pub const SPECULATIVE_WORKFLOW_TASK_TIMEOUT: Duration = Duration::from_secs(5);
+    /// From this attempt of a workflow task on, updates are refused: the workflow is broken, and no update can mend it.
+    pub const UPDATES_REFUSED_FROM_ATTEMPT: i32 = 3;
+    /// The least time from the start of a run to the first workflow task of its successor, so that a workflow that does
+    /// nothing but continue as new does not spin.
+    pub const CONTINUE_AS_NEW_INTERVAL: Duration = Duration::from_secs(1);
 
     /// The default activity retry policy.
     pub const RETRY_INITIAL_INTERVAL: Duration = Duration::from_secs(1);

@@ -62,7 +62,12 @@ fn is_retryable(failure: &Failure, non_retryable_types: &[String]) -> bool {
     match &failure.failure_info {
         Some(FailureInfo::TerminatedFailureInfo(_) | FailureInfo::CanceledFailureInfo(_)) => false,
         Some(FailureInfo::TimeoutFailureInfo(timeout)) => {
-            matches!(timeout.timeout_type(), TimeoutType::StartToClose | TimeoutType::Heartbeat)
+            let name = match timeout.timeout_type() {
+                TimeoutType::StartToClose => "TemporalTimeout:StartToClose",
+                TimeoutType::Heartbeat => "TemporalTimeout:Heartbeat",
+                _ => return false,
+            };
+            !non_retryable_types.iter().any(|given| given == name)
         }
         Some(FailureInfo::ServerFailureInfo(server)) => !server.non_retryable,
         Some(FailureInfo::ApplicationFailureInfo(application)) => {

@@ -3,12 +3,7 @@
 //! The rows are protobuf messages of our own: new fields can be added and old rows stay readable. Tags are never
 //! reused.
 
-use mainspring_api::{
-    common::Payloads,
-    enums::WorkflowExecutionStatus,
-    failure::Failure,
-    history::{HistoryEvent, history_event::Attributes},
-};
+use mainspring_api::{common::Payloads, enums::WorkflowExecutionStatus, failure::Failure, history::HistoryEvent};
 
 use crate::{
     RunState, Time,
@@ -42,6 +37,12 @@ pub struct RunRow {
     /// When the run must be looked at next, in nanoseconds since 1970; 0 for never. There is a timer row for it.
     #[prost(int64, tag = "9")]
     pub armed: i64,
+    /// Of a run that has closed: the keys of what it still has to do to other runs.
+    #[prost(int64, repeated, tag = "10")]
+    pub outbox: Vec<i64>,
+    /// The run that a reset of this one has made.
+    #[prost(string, tag = "11")]
+    pub reset_run_id: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -100,7 +101,7 @@ impl RunState {
             next_event_id: self.next_event_id,
             history_bytes: self.history_bytes,
             status: self.status.into(),
-            workflow_task: self.workflow_task.as_ref().map(|task| WorkflowTaskRow {
+            workflow_task: self.workflow_task.as_ref().filter(|task| !task.speculative).map(|task| WorkflowTaskRow {
                 scheduled_event_id: task.scheduled_event_id,
                 started_event_id: task.started_event_id,
                 attempt: task.attempt,
@@ -115,6 +116,8 @@ impl RunState {
             buffered: self.buffered.clone(),
             transitions: self.transitions,
             armed: armed.map_or(0, |at| at.0),
+            outbox: self.outbox.keys().copied().collect(),
+            reset_run_id: self.reset_run_id.clone(),
         }
     }
 
@@ -130,14 +133,18 @@ impl RunState {
             not_before: task.not_before.map(Time),
             request_id: task.request_id,
             identity: task.identity,
+            speculative: false,
         });
         self.module = Some(row.module).filter(|module| !module.is_empty());
         self.start_request_id = row.start_request_id;
         for event in &row.buffered {
-            if let Some(Attributes::TimerFiredEventAttributes(fired)) = &event.attributes {
-                self.timers.remove(&fired.timer_id);
-            }
+            self.note(event);
         }
+        if let Some(unknown) = row.outbox.iter().find(|key| !self.outbox.contains_key(*key)) {
+            return self.bad(format!("the row says that effect {unknown} is left, the events do not know it"));
+        }
+        self.outbox.retain(|key, _| row.outbox.contains(key));
+        self.reset_run_id = row.reset_run_id;
         self.buffered = row.buffered;
         self.transitions = row.transitions;
         let folded = self.activities.len();

@@ -5,9 +5,9 @@ use mainspring_api::{
     history::WorkflowExecutionSignaledEventAttributes,
 };
 
-use crate::{Rejection, Step, limits::temporal as limits, validate};
+use crate::{Rejection, Step, external::Origin, limits::temporal as limits, validate};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signal {
     pub name: String,
     pub input: Option<Payloads>,
@@ -15,6 +15,8 @@ pub struct Signal {
     pub header: Option<Header>,
     /// A signal with the id of an earlier one is taken for the same. May be empty.
     pub request_id: String,
+    /// The workflow that has sent it, if one has.
+    pub origin: Option<Origin>,
 }
 
 impl Step<'_> {
@@ -25,6 +27,7 @@ impl Step<'_> {
         if !self.state.is_running() {
             return Err(Rejection::closed());
         }
+        self.state.check_origin(signal.origin.as_ref())?;
         if !signal.request_id.is_empty() && self.state.knows_signal_request(&signal.request_id) {
             return Ok(());
         }
@@ -37,6 +40,7 @@ impl Step<'_> {
             input: signal.input,
             identity: signal.identity,
             header: signal.header,
+            external_workflow_execution: signal.origin.map(|origin| origin.execution),
             request_id: signal.request_id,
             ..Default::default()
         };

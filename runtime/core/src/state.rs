@@ -4,21 +4,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainspring_api::{
     common::{Memo, Payloads, SearchAttributes},
-    enums::WorkflowExecutionStatus,
-    history::{HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes},
+    enums::{WorkflowExecutionStatus, WorkflowTaskFailedCause},
+    history::{
+        HistoryEvent, WorkflowExecutionStartedEventAttributes, WorkflowTaskFailedEventAttributes,
+        history_event::Attributes,
+    },
 };
-use prost::Message;
+use prost::Message as _;
 
-use crate::{Time, activity::Activity, time, workflow_task::WorkflowTask};
+use crate::{
+    Time,
+    activity::Activity,
+    child::{self, Child},
+    external::{self, External, Message},
+    outbox::Effect,
+    time,
+    update::{Registry, Update},
+    workflow_task::WorkflowTask,
+};
 
 /// Everything that deciding about a run needs to know.
 ///
-/// Fields that the comment calls *row* are no part of the fold: they come from [`crate::rows`].
+/// Fields that the comment calls *row* are no part of the fold: they come from [`crate::rows`]. Those that it calls
+/// *memory* are stored nowhere: see [`RunState::after_crash`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunState {
     pub run_id: String,
     pub started: WorkflowExecutionStartedEventAttributes,
+    /// When the run started, or was made by a reset.
     pub start_time: Time,
+    /// When the events say that it started.
+    pub original_start_time: Time,
     pub user_metadata: Option<mainspring_api::sdk::UserMetadata>,
     pub status: WorkflowExecutionStatus,
     pub close_time: Option<Time>,
@@ -41,7 +57,21 @@ pub struct RunState {
     pub activities: BTreeMap<i64, Activity>,
     /// Open timers by timer id.
     pub timers: BTreeMap<String, Timer>,
-    /// The workflow task that is scheduled or under way. Mostly *row*: see there.
+    /// Children that have not closed, by initiated event id.
+    pub children: BTreeMap<i64, Child>,
+    /// Messages to other workflows that are on their way, by initiated event id.
+    pub external: BTreeMap<i64, External>,
+    /// What a run that has closed still has to do to others, by [`Effect::key`]; what is done of it is *row*.
+    pub outbox: BTreeMap<i64, Effect>,
+    /// The latest reset that this run comes from.
+    pub reset: Option<Reset>,
+    /// *Row.* The run that a reset of this one has made.
+    pub reset_run_id: String,
+    /// Updates by id, as far as events tell of them.
+    pub updates: BTreeMap<String, Update>,
+    /// *Memory.* Updates that no event tells of yet.
+    pub registry: Registry,
+    /// The workflow task that is scheduled or under way. Mostly *row*: see there; a speculative one is *memory*.
     pub workflow_task: Option<WorkflowTask>,
     /// *Row.* The module that the run is pinned to, from its first activation on; a lower-case hexadecimal digest.
     pub module: Option<String>,
@@ -51,6 +81,14 @@ pub struct RunState {
     pub buffered: Vec<HistoryEvent>,
     /// *Row.* How many steps have changed the run.
     pub transitions: i64,
+}
+
+/// A run began as a copy of another one's first events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reset {
+    pub time: Time,
+    pub base_run_id: String,
+    pub run_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +112,7 @@ impl RunState {
             run_id: run_id.to_owned(),
             started: WorkflowExecutionStartedEventAttributes::default(),
             start_time: Time::default(),
+            original_start_time: Time::default(),
             user_metadata: None,
             status: WorkflowExecutionStatus::Running,
             close_time: None,
@@ -89,6 +128,13 @@ impl RunState {
             signal_request_ids: BTreeSet::new(),
             activities: BTreeMap::new(),
             timers: BTreeMap::new(),
+            children: BTreeMap::new(),
+            external: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            reset: None,
+            reset_run_id: String::new(),
+            updates: BTreeMap::new(),
+            registry: Registry::default(),
             workflow_task: None,
             module: None,
             start_request_id: String::new(),
@@ -143,6 +189,7 @@ impl RunState {
                 self.search_attributes = started.search_attributes.clone();
                 self.user_metadata = event.user_metadata.clone();
                 self.start_time = at;
+                self.original_start_time = at;
             }
             Attributes::WorkflowExecutionSignaledEventAttributes(signaled) => {
                 self.signal_count += 1;
@@ -164,9 +211,11 @@ impl RunState {
                 }
                 self.workflow_task = None;
             }
-            Attributes::WorkflowTaskFailedEventAttributes(_) | Attributes::WorkflowTaskTimedOutEventAttributes(_) => {
+            Attributes::WorkflowTaskFailedEventAttributes(failed) => {
                 self.workflow_task = None;
+                self.apply_reset(at, failed);
             }
+            Attributes::WorkflowTaskTimedOutEventAttributes(_) => self.workflow_task = None,
             Attributes::ActivityTaskScheduledEventAttributes(scheduled) => {
                 let activity = Activity::scheduled(event.event_id, at, scheduled.clone());
                 self.activities.insert(event.event_id, activity);
@@ -200,34 +249,93 @@ impl RunState {
                 self.timers.remove(&canceled.timer_id);
             }
             Attributes::WorkflowExecutionCompletedEventAttributes(_) => {
-                self.close(WorkflowExecutionStatus::Completed, at);
+                self.close(WorkflowExecutionStatus::Completed, at, attributes);
             }
-            Attributes::WorkflowExecutionFailedEventAttributes(_) => self.close(WorkflowExecutionStatus::Failed, at),
+            Attributes::WorkflowExecutionFailedEventAttributes(_) => {
+                self.close(WorkflowExecutionStatus::Failed, at, attributes);
+            }
             Attributes::WorkflowExecutionCanceledEventAttributes(_) => {
-                self.close(WorkflowExecutionStatus::Canceled, at);
+                self.close(WorkflowExecutionStatus::Canceled, at, attributes);
             }
             Attributes::WorkflowExecutionTerminatedEventAttributes(_) => {
-                self.close(WorkflowExecutionStatus::Terminated, at);
+                self.close(WorkflowExecutionStatus::Terminated, at, attributes);
             }
             Attributes::WorkflowExecutionTimedOutEventAttributes(_) => {
-                self.close(WorkflowExecutionStatus::TimedOut, at);
+                self.close(WorkflowExecutionStatus::TimedOut, at, attributes);
             }
             Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_) => {
-                self.close(WorkflowExecutionStatus::ContinuedAsNew, at);
+                self.close(WorkflowExecutionStatus::ContinuedAsNew, at, attributes);
             }
-            // The other event types change nothing that this state holds.
-            _ => {}
+            Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(admitted) => {
+                if let Some(meta) = admitted.request.as_ref().and_then(|request| request.meta.as_ref()) {
+                    self.updates.insert(meta.update_id.clone(), Update::Admitted { event_id: event.event_id });
+                }
+            }
+            Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(accepted) => {
+                self.apply_update_accepted(event.event_id, accepted);
+            }
+            Attributes::WorkflowExecutionUpdateCompletedEventAttributes(completed) => {
+                self.apply_update_completed(event.event_id, completed);
+            }
+            Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(initiated) => {
+                self.apply_child_initiated(event.event_id, initiated, event.user_metadata.as_ref());
+            }
+            Attributes::ChildWorkflowExecutionStartedEventAttributes(started) => {
+                self.apply_child_started(event.event_id, started);
+            }
+            Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(initiated) => {
+                self.apply_external_initiated(event.event_id, Message::Signal(initiated.clone()));
+            }
+            Attributes::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(initiated) => {
+                self.apply_external_initiated(event.event_id, Message::Cancel(initiated.clone()));
+            }
+            Attributes::UpsertWorkflowSearchAttributesEventAttributes(upserted) => {
+                self.apply_search_attributes(upserted);
+            }
+            Attributes::WorkflowPropertiesModifiedEventAttributes(modified) => self.apply_memo(modified),
+            // The ends of children and of messages to others; the remaining types change nothing that this state holds.
+            other => {
+                child::ended(other).map(|initiated_event_id| self.children.remove(&initiated_event_id));
+                external::answered(other).map(|initiated_event_id| self.external.remove(&initiated_event_id));
+            }
         }
     }
 
-    /// A closed run has no open work: its activities, timers and workflow task are forgotten.
-    fn close(&mut self, status: WorkflowExecutionStatus, at: Time) {
+    /// From here on this run goes its own way. What was under way begins anew; timers keep their time.
+    fn apply_reset(&mut self, at: Time, failed: &WorkflowTaskFailedEventAttributes) {
+        if failed.cause() != WorkflowTaskFailedCause::ResetWorkflow || failed.new_run_id.is_empty() {
+            return;
+        }
+        self.start_time = at;
+        for activity in self.activities.values_mut() {
+            activity.scheduled_time = at;
+            activity.attempt_scheduled_time = at;
+        }
+        self.reset =
+            Some(Reset { time: at, base_run_id: failed.base_run_id.clone(), run_id: failed.new_run_id.clone() });
+    }
+
+    /// A closed run has no open work: all of it is forgotten, but for what it still has to do to other runs.
+    fn close(&mut self, status: WorkflowExecutionStatus, at: Time, closed: &Attributes) {
+        self.outbox = self.effects_of_close(closed);
         self.status = status;
         self.close_time = Some(at);
+        self.children.clear();
+        self.external.clear();
         self.activities.clear();
         self.timers.clear();
         self.workflow_task = None;
         self.buffered.clear();
+        self.registry = Registry::default();
+    }
+
+    /// What a crash leaves of the state: all that events and rows hold.
+    #[must_use]
+    pub fn after_crash(&self) -> RunState {
+        let mut state = self.clone();
+        state.registry = Registry::default();
+        state.workflow_task = state.workflow_task.filter(|task| !task.speculative);
+        state
     }
 
     pub fn is_running(&self) -> bool {

@@ -28,6 +28,8 @@ impl Step<'_> {
         }
         if self.state.has_started_workflow_task() {
             self.time_out_workflow_task();
+        } else if !self.state.has_durable_workflow_task() {
+            self.time_out_speculative_workflow_task();
         } else {
             self.retry_workflow_task_now();
         }

@@ -2,7 +2,7 @@
 
 use mainspring_api::{
     Duration as ProtoDuration,
-    common::{Payloads, RetryPolicy},
+    common::{Memo, Payloads, RetryPolicy},
 };
 use prost::Message;
 
@@ -52,6 +52,16 @@ pub fn payloads(what: &str, value: Option<&Payloads>) -> Result<(), Rejection> {
             "{what} exceeds size limit: it has {size} bytes, {} are allowed.",
             limits::PAYLOAD_BYTES
         ))),
+        _ => Ok(()),
+    }
+}
+
+/// A memo within the size limit.
+pub fn memo(what: &str, value: Option<&Memo>) -> Result<(), Rejection> {
+    match value.map(Memo::encoded_len) {
+        Some(size) if size > limits::MEMO_BYTES => {
+            Err(Rejection::invalid(format!("{what} exceeds size limit of {} bytes.", limits::MEMO_BYTES)))
+        }
         _ => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mainspring_api::{
     Duration as ProtoDuration,
-    common::{Header, Memo, Payloads, Priority, RetryPolicy, SearchAttributes, WorkflowType},
+    common::{Header, Memo, Payloads, Priority, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
     enums::{
         RetryState, TaskQueueKind, WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
         WorkflowTaskFailedCause,
@@ -17,12 +17,11 @@ use mainspring_api::{
     sdk::UserMetadata,
     taskqueue::TaskQueue,
 };
-use prost::Message;
 
-use crate::{Rejection, RunState, Step, Time, limits::temporal as limits, time, validate};
+use crate::{Rejection, RunState, Step, Time, failure, limits::temporal as limits, time, validate};
 
-/// What a client says to start a workflow.
-#[derive(Clone, Debug, Default)]
+/// What a client, or a parent, says to start a workflow.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StartWorkflow {
     pub workflow_id: String,
     pub workflow_type: String,
@@ -43,6 +42,20 @@ pub struct StartWorkflow {
     pub header: Option<Header>,
     pub user_metadata: Option<UserMetadata>,
     pub priority: Option<Priority>,
+    /// The workflow that starts this one as its child.
+    pub parent: Option<Parent>,
+}
+
+/// The run that has started another as its child, and that it reports to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parent {
+    pub namespace: String,
+    pub namespace_id: String,
+    pub execution: WorkflowExecution,
+    /// The event by which the parent knows the child.
+    pub initiated_event_id: i64,
+    /// The workflow at the top of the tree.
+    pub root: WorkflowExecution,
 }
 
 /// The latest run of a workflow id, as far as another start must know it.
@@ -81,9 +94,7 @@ impl StartWorkflow {
         validate::duration("WorkflowStartDelay", self.start_delay.as_ref())?;
         validate::retry_policy(self.retry_policy.as_ref())?;
         validate::payloads("Workflow input", self.input.as_ref())?;
-        if self.memo.as_ref().is_some_and(|memo| memo.encoded_len() > limits::MEMO_BYTES) {
-            return Err(Rejection::invalid(format!("Memo exceeds size limit of {} bytes.", limits::MEMO_BYTES)));
-        }
+        validate::memo("Memo", self.memo.as_ref())?;
         let terminates_both = self.reuse_policy == WorkflowIdReusePolicy::TerminateIfRunning
             && self.conflict_policy != WorkflowIdConflictPolicy::Unspecified;
         if terminates_both {
@@ -153,7 +164,14 @@ impl StartWorkflow {
             .min(limits::WORKFLOW_TASK_TIMEOUT_MAX)
             .min(run.unwrap_or(Duration::MAX));
         let delay = time::positive(self.start_delay.as_ref());
+        let (parent, root) = self.parent.map(|mut parent| (parent.clone(), std::mem::take(&mut parent.root))).unzip();
+        let parent = parent.unwrap_or_default();
         WorkflowExecutionStartedEventAttributes {
+            parent_workflow_execution: root.is_some().then_some(parent.execution),
+            parent_workflow_namespace: parent.namespace,
+            parent_workflow_namespace_id: parent.namespace_id,
+            parent_initiated_event_id: parent.initiated_event_id,
+            root_workflow_execution: root,
             workflow_type: Some(WorkflowType { name: self.workflow_type }),
             task_queue: Some(TaskQueue {
                 name: self.task_queue,
@@ -188,19 +206,26 @@ impl RunState {
         RunState::empty(run_id)
     }
 
+    /// When the workflow begins: the start, and the delay that was asked for.
+    pub(crate) fn execution_time(&self) -> Time {
+        let delay = time::duration(self.started.first_workflow_task_backoff.as_ref());
+        if self.reset.is_some() { self.start_time } else { self.start_time.after(delay) }
+    }
+
     /// When the run, or the whole chain that it belongs to, must have ended.
     pub(crate) fn run_expiration(&self) -> Option<Time> {
-        let delay = time::duration(self.started.first_workflow_task_backoff.as_ref());
         let run = time::positive(self.started.workflow_run_timeout.as_ref())
-            .map(|timeout| self.start_time.after(delay).after(timeout));
-        let execution = self.started.workflow_execution_expiration_time.as_ref().map(Time::from_proto);
-        [run, execution].into_iter().flatten().min()
+            .map(|timeout| self.execution_time().after(timeout));
+        [run, self.execution_expiration()].into_iter().flatten().min()
     }
 
     /// When the first workflow task is due, while that is still to come.
     pub(crate) fn start_delay_end(&self) -> Option<Time> {
         let delay = time::positive(self.started.first_workflow_task_backoff.as_ref())?;
-        let waits = self.is_running() && self.previous_started_event_id == 0 && self.workflow_task.is_none();
+        let waits = self.is_running()
+            && self.reset.is_none()
+            && self.previous_started_event_id == 0
+            && self.workflow_task.is_none();
         waits.then(|| self.start_time.after(delay))
     }
 }
@@ -234,13 +259,18 @@ impl Step<'_> {
 
     pub(crate) fn time_out_run(&mut self) {
         self.end_workflow_task();
-        let retry_state = match self.state.started.retry_policy {
-            Some(_) => RetryState::Timeout,
-            None => RetryState::RetryPolicyNotSet,
+        if !self.state.is_running() {
+            return;
+        }
+        let expired = self.state.execution_expiration().is_some_and(|at| at <= self.now);
+        let (retry_state, successor) = match expired {
+            true => (RetryState::Timeout, None),
+            false => self.next_attempt(&failure::workflow_timeout()),
         };
-        self.record(
-            WorkflowExecutionTimedOutEventAttributes { retry_state: retry_state.into(), ..Default::default() }.into(),
-        );
+        let new_execution_run_id = successor.as_ref().map_or(String::new(), |successor| successor.run_id.clone());
+        let retry_state = retry_state.into();
+        self.record(WorkflowExecutionTimedOutEventAttributes { retry_state, new_execution_run_id }.into());
+        self.successor = successor;
     }
 
     /// A workflow task that is under way when the run ends is failed, and what it kept waiting is written.
@@ -248,6 +278,8 @@ impl Step<'_> {
         if self.state.has_started_workflow_task() {
             let cause = WorkflowTaskFailedCause::ForceCloseCommand;
             self.fail_started_workflow_task(cause, Failure::default(), "", Duration::ZERO);
+        } else if !self.state.has_durable_workflow_task() {
+            self.state.workflow_task = None;
         }
     }
 }

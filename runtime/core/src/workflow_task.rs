@@ -10,6 +10,18 @@
 //!
 //! From the second attempt on a task is *transient*: its Scheduled and Started are written only when it completes, so
 //! a workflow that cannot make progress does not fill its history.
+//!
+//! A task that exists only to bring updates to the workflow is *speculative*. It is in memory alone:
+//!
+//! | from | input | to | written |
+//! | --- | --- | --- | --- |
+//! | none | an update | scheduled | nothing |
+//! | scheduled | start | started | nothing |
+//! | scheduled, started | an event of any kind | the same, and no longer speculative | WorkflowTaskScheduled, …Started; then the event |
+//! | started | completed, all updates rejected | none | nothing |
+//! | started | completed otherwise | none | WorkflowTaskScheduled, …Started, …Completed; what follows from it |
+//! | started | failed, timed out | scheduled, attempt 2 | WorkflowTaskScheduled, …Started, …Failed or …TimedOut |
+//! | scheduled | nobody takes it for 5 s | scheduled | WorkflowTaskScheduled, …TimedOut, …Scheduled |
 
 use std::time::Duration;
 
@@ -23,18 +35,19 @@ use mainspring_api::{
         WorkflowTaskFailedEventAttributes, WorkflowTaskScheduledEventAttributes, WorkflowTaskStartedEventAttributes,
         WorkflowTaskTimedOutEventAttributes,
     },
+    protocol::Message,
     sdk::WorkflowTaskCompletedMetadata,
     taskqueue::TaskQueue,
 };
 
-use crate::{Rejection, RunState, Step, Time, command::BadCommand, limits::temporal as limits, time};
+use crate::{Rejection, RunState, Step, Time, command::BadCommand, limits::temporal as limits, protocol::Deed, time};
 
 /// The task that is scheduled or under way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkflowTask {
-    /// 0 while a transient task has not been started.
+    /// 0 while a transient or speculative task has not been started.
     pub scheduled_event_id: i64,
-    /// 0 while it has not been started. Of a transient task: the id that the event will get.
+    /// 0 while it has not been started. Of a transient or speculative task: the id that the event will get.
     pub started_event_id: i64,
     /// From 1.
     pub attempt: i32,
@@ -44,11 +57,28 @@ pub struct WorkflowTask {
     pub not_before: Option<Time>,
     pub request_id: String,
     pub identity: String,
+    /// It exists only for updates, and neither an event nor a row tells of it.
+    pub speculative: bool,
 }
 
 impl WorkflowTask {
     pub fn is_transient(&self) -> bool {
         self.attempt > 1
+    }
+
+    /// A task that no event tells of.
+    fn unwritten(attempt: i32, now: Time) -> WorkflowTask {
+        WorkflowTask {
+            scheduled_event_id: 0,
+            started_event_id: 0,
+            attempt,
+            scheduled_time: now,
+            started_time: None,
+            not_before: None,
+            request_id: String::new(),
+            identity: String::new(),
+            speculative: false,
+        }
     }
 }
 
@@ -59,6 +89,8 @@ pub struct WorkflowTaskCompletion {
     pub started_event_id: i64,
     pub attempt: i32,
     pub commands: Vec<Command>,
+    /// What the workflow says of updates; ProtocolMessage commands tell where.
+    pub messages: Vec<Message>,
     pub identity: String,
     /// The module's digest, or a worker's build id.
     pub build_id: String,
@@ -69,6 +101,8 @@ pub struct WorkflowTaskCompletion {
 #[derive(Clone, Debug, PartialEq)]
 pub enum CompletionOutcome {
     Completed,
+    /// The task was speculative and nothing came of it: there was none, and its events' ids go to others.
+    Discarded,
     /// The commands could not be carried out: the task has failed instead, for this reason.
     Failed(BadCommand),
 }
@@ -80,16 +114,8 @@ impl RunState {
         at: Time,
         scheduled: &WorkflowTaskScheduledEventAttributes,
     ) {
-        self.workflow_task = Some(WorkflowTask {
-            scheduled_event_id: event_id,
-            started_event_id: 0,
-            attempt: scheduled.attempt.max(1),
-            scheduled_time: at,
-            started_time: None,
-            not_before: None,
-            request_id: String::new(),
-            identity: String::new(),
-        });
+        let task = WorkflowTask::unwritten(scheduled.attempt.max(1), at);
+        self.workflow_task = Some(WorkflowTask { scheduled_event_id: event_id, ..task });
     }
 
     pub(crate) fn apply_workflow_task_started(
@@ -123,14 +149,20 @@ impl RunState {
         let task = self.workflow_task.as_ref()?;
         match task.started_time {
             Some(started) => Some(started.after(self.workflow_task_timeout())),
+            None if task.speculative => Some(task.scheduled_time.after(limits::SPECULATIVE_WORKFLOW_TASK_TIMEOUT)),
             None => task.not_before,
         }
     }
 
-    /// The Scheduled and Started of a transient task under way: no part of the history yet, but the workflow must see
+    /// Whether an event or a row tells of a workflow task.
+    pub fn has_durable_workflow_task(&self) -> bool {
+        self.workflow_task.as_ref().is_some_and(|task| !task.speculative)
+    }
+
+    /// The Scheduled and Started of a transient or speculative task under way: no part of the history yet, but the workflow must see
     /// them. Empty otherwise.
     pub fn transient_events(&self) -> Vec<HistoryEvent> {
-        let Some(task) = self.workflow_task.as_ref().filter(|task| task.is_transient()) else {
+        let Some(task) = self.workflow_task.as_ref().filter(|task| task.is_transient() || task.speculative) else {
             return Vec::new();
         };
         let Some(started_time) = task.started_time else {
@@ -146,8 +178,9 @@ impl RunState {
             ..Default::default()
         };
         use mainspring_api::enums::EventType;
+        let scheduled_time = if task.speculative { task.scheduled_time } else { started_time };
         vec![
-            event(task.scheduled_event_id, started_time, EventType::WorkflowTaskScheduled, scheduled.into()),
+            event(task.scheduled_event_id, scheduled_time, EventType::WorkflowTaskScheduled, scheduled.into()),
             event(task.started_event_id, started_time, EventType::WorkflowTaskStarted, started.into()),
         ]
     }
@@ -189,6 +222,31 @@ impl Step<'_> {
         }
     }
 
+    /// Makes sure that the workflow will be brought its updates. A task for anything else brings them, too.
+    pub(crate) fn schedule_speculative_workflow_task(&mut self) {
+        let waits_for_start = self.state.start_delay_end().is_some();
+        if self.state.is_running() && self.state.workflow_task.is_none() && !waits_for_start {
+            let task = WorkflowTask::unwritten(1, self.now);
+            self.state.workflow_task = Some(WorkflowTask { speculative: true, ..task });
+        }
+    }
+
+    /// Something is recorded beside a speculative task: it becomes a part of the history, ahead of that.
+    pub(crate) fn make_workflow_task_durable(&mut self) {
+        let Some(task) = self.state.workflow_task.as_ref().filter(|task| task.speculative) else {
+            return;
+        };
+        if task.started_time.is_some() {
+            self.write_transient_events();
+        } else {
+            let (now, scheduled_time) = (self.now, task.scheduled_time);
+            self.state.workflow_task = None;
+            self.now = scheduled_time;
+            self.schedule_first_attempt();
+            self.now = now;
+        }
+    }
+
     pub(crate) fn schedule_first_attempt(&mut self) {
         let scheduled = self.state.workflow_task_scheduled_attributes(1);
         self.record(scheduled.into());
@@ -205,11 +263,11 @@ impl Step<'_> {
         };
         task.identity = identity.to_owned();
         task.request_id = request_id.to_owned();
-        if task.is_transient() {
+        if task.is_transient() || task.speculative {
             task.scheduled_event_id = next_event_id;
             task.started_event_id = next_event_id + 1;
             task.started_time = Some(now);
-            self.dirty = true;
+            self.dirty |= task.is_transient();
             return Ok(next_event_id + 1);
         }
         let task = task.clone();
@@ -225,20 +283,23 @@ impl Step<'_> {
         retry_after: Duration,
     ) -> Result<CompletionOutcome, Rejection> {
         self.check_workflow_task(completion.started_event_id, completion.attempt)?;
-        let mut checked = self.state.check_commands(&completion.commands);
-        let closes = completion.commands.iter().any(crate::command::closes);
-        if checked.is_ok() && closes && !self.state.buffered.is_empty() {
-            checked = Err(BadCommand {
-                cause: WorkflowTaskFailedCause::UnhandledCommand,
-                message: "UnhandledCommand: new events arrived before the workflow could close".into(),
-            });
+        let WorkflowTaskCompletion { commands, messages, identity, build_id, sdk_metadata, .. } = completion;
+        let deeds = match self.check_completion(commands, messages) {
+            Ok(deeds) => deeds,
+            Err(bad) => {
+                let failure = crate::failure::application(&bad.message, bad.cause.as_str_name(), false);
+                self.fail_started_workflow_task(bad.cause, failure, &identity, retry_after);
+                return Ok(CompletionOutcome::Failed(bad));
+            }
+        };
+        self.state.registry.close_attempted = false;
+        let speculative = self.state.workflow_task.as_ref().is_some_and(|task| task.speculative);
+        if speculative && deeds.iter().all(Deed::leaves_no_trace) {
+            self.state.workflow_task = None;
+            self.carry_out(deeds, 0, &identity);
+            self.state.registry.has_unsent().then(|| self.schedule_speculative_workflow_task());
+            return Ok(CompletionOutcome::Discarded);
         }
-        if let Err(bad) = checked {
-            let failure = crate::failure::application(&bad.message, bad.cause.as_str_name(), false);
-            self.fail_started_workflow_task(bad.cause, failure, &completion.identity, retry_after);
-            return Ok(CompletionOutcome::Failed(bad));
-        }
-        let WorkflowTaskCompletion { commands, identity, build_id, sdk_metadata, .. } = completion;
         self.write_transient_events();
         let Some(task) = self.state.workflow_task.clone() else {
             return Err(Rejection::closed());
@@ -252,18 +313,48 @@ impl Step<'_> {
             ..Default::default()
         };
         let completed_event_id = self.record(completed.into());
-        let mut needs_task = false;
-        for command in commands {
-            needs_task |= self.carry_out(command, completed_event_id, &identity);
-        }
+        let mut needs_task = self.carry_out(deeds, completed_event_id, &identity);
         if self.state.is_running() {
             needs_task |= self.flush_buffered();
         }
         self.enforce_history_limits();
         if needs_task {
             self.schedule_workflow_task();
+        } else if self.state.registry.has_unsent() {
+            self.schedule_speculative_workflow_task();
         }
         Ok(CompletionOutcome::Completed)
+    }
+
+    fn check_completion(&mut self, commands: Vec<Command>, messages: Vec<Message>) -> Result<Vec<Deed>, BadCommand> {
+        self.check_commands(&commands)?;
+        let closes = commands.iter().any(crate::command::closes);
+        let deeds = self.state.plan(commands, messages)?;
+        if closes && (!self.state.buffered.is_empty() || self.state.registry.has_unsent()) {
+            self.state.registry.close_attempted = true;
+            return Err(BadCommand {
+                cause: WorkflowTaskFailedCause::UnhandledCommand,
+                message: "UnhandledCommand: new events arrived before the workflow could close".into(),
+            });
+        }
+        Ok(deeds)
+    }
+
+    /// Returns whether the workflow has news to see because of it.
+    fn carry_out(&mut self, deeds: Vec<Deed>, completed_event_id: i64, identity: &str) -> bool {
+        let closes = deeds.last().is_some_and(Deed::closes);
+        let mut news = false;
+        for deed in deeds {
+            match deed {
+                Deed::Answer(answer) => self.take_answer(answer),
+                Deed::Command(command) => news |= self.carry_out_command(command, completed_event_id, identity),
+            }
+        }
+        // A workflow that has ended need not say anything of its updates: they are aborted.
+        if !closes {
+            self.reject_unanswered_updates();
+        }
+        news
     }
 
     /// The task under way has failed; it is tried again after `retry_after`.
@@ -288,6 +379,7 @@ impl Step<'_> {
         identity: &str,
         retry_after: Duration,
     ) {
+        self.make_workflow_task_durable();
         let Some(task) = self.state.workflow_task.clone() else {
             return;
         };
@@ -305,7 +397,19 @@ impl Step<'_> {
         self.schedule_next_attempt(task.attempt, retry_after);
     }
 
+    /// Nobody has taken a speculative task: a proper one takes its place.
+    pub(crate) fn time_out_speculative_workflow_task(&mut self) {
+        self.make_workflow_task_durable();
+        let scheduled_event_id = self.state.workflow_task.as_ref().map_or(0, |task| task.scheduled_event_id);
+        let timeout_type = TimeoutType::ScheduleToStart.into();
+        self.record(
+            WorkflowTaskTimedOutEventAttributes { scheduled_event_id, started_event_id: 0, timeout_type }.into(),
+        );
+        self.schedule_workflow_task();
+    }
+
     pub(crate) fn time_out_workflow_task(&mut self) {
+        self.make_workflow_task_durable();
         let Some(task) = self.state.workflow_task.clone() else {
             return;
         };
@@ -328,16 +432,9 @@ impl Step<'_> {
         if !self.state.is_running() {
             return;
         }
-        self.state.workflow_task = Some(WorkflowTask {
-            scheduled_event_id: 0,
-            started_event_id: 0,
-            attempt: failed_attempt.saturating_add(1),
-            scheduled_time: self.now,
-            started_time: None,
-            not_before: (!retry_after.is_zero()).then(|| self.now.after(retry_after)),
-            request_id: String::new(),
-            identity: String::new(),
-        });
+        let task = WorkflowTask::unwritten(failed_attempt.saturating_add(1), self.now);
+        let not_before = (!retry_after.is_zero()).then(|| self.now.after(retry_after));
+        self.state.workflow_task = Some(WorkflowTask { not_before, ..task });
     }
 
     /// Ends the pause before the next attempt, because what made the task fail may have been mended.
@@ -363,7 +460,11 @@ impl Step<'_> {
 
     fn write_transient_events(&mut self) {
         let now = self.now;
-        for event in self.state.transient_events() {
+        let events = self.state.transient_events();
+        if let Some(task) = &mut self.state.workflow_task {
+            task.speculative = false;
+        }
+        for event in events {
             let Some(attributes) = event.attributes else {
                 continue;
             };

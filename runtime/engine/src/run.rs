@@ -165,7 +165,7 @@ impl LoadedRun {
     }
 
     fn write_task_row(&mut self, shard: ShardId, batch: &mut Batch) {
-        let open = self.state.workflow_task.is_some();
+        let open = self.state.has_durable_workflow_task();
         if open != self.task_row {
             let key = keys::workflow_task(shard, &self.key);
             if open {

@@ -387,12 +387,17 @@ impl Shard {
                     commands,
                     identity: IDENTITY.into(),
                     build_id: module.to_string(),
-                    sdk_metadata: None,
+                    ..WorkflowTaskCompletion::default()
                 };
                 match run.step(|step| step.complete_workflow_task(completion, retry_after)) {
                     Ok(CompletionOutcome::Completed) => {
                         run.state.module = Some(module.to_string());
                         run.forget_seen(started);
+                        None
+                    }
+                    // The instance has seen events that there never were.
+                    Ok(CompletionOutcome::Discarded) => {
+                        self.shared.sandbox.evict(&self.sandbox_run(&run.key));
                         None
                     }
                     Ok(CompletionOutcome::Failed(bad)) => Some(bad.to_string()),

@@ -7,6 +7,7 @@
 //! | no such run, activity, task or module, or no longer | NOT_FOUND | NotFoundFailure |
 //! | the workflow id is taken | ALREADY_EXISTS | WorkflowExecutionAlreadyStartedFailure |
 //! | not in the present state | FAILED_PRECONDITION | |
+//! | its workflow tasks fail | FAILED_PRECONDITION | WorkflowNotReadyFailure |
 //! | a bound is reached | RESOURCE_EXHAUSTED | ResourceExhaustedFailure |
 //! | another try may find it well | UNAVAILABLE | |
 //! | stored bytes are damaged | DATA_LOSS | |
@@ -18,6 +19,7 @@ use mainspring_api::{
     enums::{ResourceExhaustedCause, ResourceExhaustedScope},
     errordetails::{
         NamespaceNotFoundFailure, NotFoundFailure, ResourceExhaustedFailure, WorkflowExecutionAlreadyStartedFailure,
+        WorkflowNotReadyFailure,
     },
 };
 use mainspring_core::Rejection;
@@ -66,6 +68,10 @@ impl From<Rejection> for Fault {
             Rejection::InvalidArgument(message) => Fault(Status::invalid_argument(message)),
             Rejection::NotFound(message) => not_found(message),
             Rejection::FailedPrecondition(message) => Fault(Status::failed_precondition(message)),
+            Rejection::WorkflowNotReady(message) => {
+                with_detail(Code::FailedPrecondition, message, &WorkflowNotReadyFailure::default())
+            }
+            Rejection::Unavailable(message) => Fault(Status::unavailable(message)),
             Rejection::AlreadyStarted { message, start_request_id, run_id, first_execution_run_id } => {
                 let detail =
                     WorkflowExecutionAlreadyStartedFailure { start_request_id, run_id, first_execution_run_id };

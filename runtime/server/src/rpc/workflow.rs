@@ -65,6 +65,7 @@ fn to_start(request: StartWorkflowExecutionRequest) -> Result<StartWorkflow, Fau
         header: request.header,
         user_metadata: request.user_metadata,
         priority: request.priority,
+        parent: None,
     })
 }
 
@@ -84,6 +85,7 @@ pub(super) async fn signal(
         identity: request.identity,
         header: request.header,
         request_id: request.request_id,
+        origin: None,
     };
     frontend.engine.signal_workflow(&namespace, run, signal).await?;
     Ok(SignalWorkflowExecutionResponse::default())
@@ -97,7 +99,12 @@ pub(super) async fn request_cancel(
     let run = validate::run_of_chain(request.workflow_execution, request.first_execution_run_id)?;
     core_validate::optional_name("RequestId", &request.request_id)?;
     validate::identity(&request.identity)?;
-    let cancel = CancelRequest { reason: request.reason, identity: request.identity, request_id: request.request_id };
+    let cancel = CancelRequest {
+        reason: request.reason,
+        identity: request.identity,
+        request_id: request.request_id,
+        origin: None,
+    };
     frontend.engine.request_cancel_workflow(&namespace, run, cancel).await?;
     Ok(RequestCancelWorkflowExecutionResponse::default())
 }
