@@ -1,30 +1,48 @@
-//! Activations: the threads that let the sandbox run a workflow task, away from the shards' own threads.
+//! Activations: the threads that let the sandbox run a workflow task or answer a query, away from the shards' own
+//! threads.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle};
 
-use mainspring_api::{command::Command, enums::WorkflowTaskFailedCause, failure::Failure, history::HistoryEvent};
-use mainspring_sandbox::{Digest, History, RunKey as SandboxRun, Sandbox, WorkflowTask};
+use mainspring_api::{
+    command::Command, enums::WorkflowTaskFailedCause, failure::Failure, history::HistoryEvent, protocol::Message,
+    update::Request,
+};
+use mainspring_sandbox::{
+    Digest, History, QueriedRun, QueryAnswer, Question, RunKey as SandboxRun, Sandbox, TaskFailure, WorkflowTask,
+};
 use mainspring_store::{Batch, Committer, ShardId, Store};
 
 use crate::{keys::RunKey, modules::Modules, run::read_history};
 
-/// One workflow task for the sandbox.
+/// A run for the sandbox, and what to do with it.
 pub struct Job {
     pub shard: ShardId,
     pub run: RunKey,
     pub sandbox_run: SandboxRun,
     pub module: Digest,
-    pub attempt: i32,
-    pub started_event_id: i64,
-    /// The newest events, up to the task's start; all that are not durable yet are among them.
+    /// The last event to be seen.
+    pub last_event_id: i64,
+    /// The newest events, up to that one; all that are not durable yet are among them.
     pub tail: Vec<HistoryEvent>,
-    /// Gets the outcome.
-    pub done: Box<dyn FnOnce(Outcome) + Send>,
+    pub work: JobWork,
+}
+
+pub enum JobWork {
+    /// The last event is the task's WorkflowTaskStarted.
+    Task {
+        attempt: i32,
+        updates: Vec<Request>,
+        done: Box<dyn FnOnce(Outcome) + Send>,
+    },
+    Query {
+        question: Box<Question>,
+        done: Box<dyn FnOnce(Result<QueryAnswer, Box<Failure>>) + Send>,
+    },
 }
 
 /// What a workflow task came to.
 pub enum Outcome {
-    Commands(Vec<Command>),
+    Completed { commands: Vec<Command>, messages: Vec<Message> },
     Failed { cause: WorkflowTaskFailedCause, failure: Failure },
 }
 
@@ -59,7 +77,10 @@ impl Activations {
 
     pub fn submit(&self, job: Job) {
         if let Some(Err(rejected)) = self.jobs.as_ref().map(|jobs| jobs.send(job)) {
-            (rejected.0.done)(failed("the server is stopping"));
+            match rejected.0.work {
+                JobWork::Task { done, .. } => done(failed("the server is stopping")),
+                JobWork::Query { done, .. } => done(Err(Box::new(server_failure("the server is stopping")))),
+            }
         }
     }
 }
@@ -74,30 +95,53 @@ impl Drop for Activations {
     }
 }
 
-fn run(job: Job, sandbox: &Sandbox, modules: &Modules, store: &Arc<dyn Store>, committer: &Arc<Committer>) {
+fn run(mut job: Job, sandbox: &Sandbox, modules: &Modules, store: &Arc<dyn Store>, committer: &Arc<Committer>) {
+    let nothing = JobWork::Query { question: Box::default(), done: Box::new(drop) };
+    let work = std::mem::replace(&mut job.work, nothing);
     let journal = Journal { job: &job, store, committer };
-    let task = WorkflowTask {
-        run: &job.sandbox_run,
-        module: job.module,
-        attempt: job.attempt,
-        started_event_id: job.started_event_id,
-        history: &journal,
-        modules,
-    };
-    // The sandbox promises not to panic; a run that breaks the promise must not take the server along.
-    let outcome = match std::panic::catch_unwind(AssertUnwindSafe(|| sandbox.activate(&task))) {
-        Ok(Ok(activated)) => Outcome::Commands(activated.commands),
-        Ok(Err(task_failure)) => Outcome::Failed { cause: task_failure.cause, failure: task_failure.failure },
-        Err(_) => failed("the sandbox panicked; this is a bug in Mainspring"),
-    };
-    (job.done)(outcome);
+    match work {
+        JobWork::Task { attempt, updates, done } => {
+            let task = WorkflowTask {
+                run: &job.sandbox_run,
+                module: job.module,
+                attempt,
+                started_event_id: job.last_event_id,
+                updates: &updates,
+                history: &journal,
+                modules,
+            };
+            let activated = contained(|| sandbox.activate(&task));
+            done(match activated {
+                Ok(activated) => Outcome::Completed { commands: activated.commands, messages: activated.messages },
+                Err((cause, failure)) => Outcome::Failed { cause, failure },
+            });
+        }
+        JobWork::Query { question, done } => {
+            let queried = QueriedRun { run: &job.sandbox_run, module: job.module, history: &journal, modules };
+            let answer = contained(|| sandbox.query(&queried, &question));
+            done(answer.map_err(|(_, failure)| Box::new(failure)));
+        }
+    }
+}
+
+/// The sandbox promises not to panic; a run that breaks the promise must not take the server along.
+fn contained<T>(call: impl FnOnce() -> Result<T, TaskFailure>) -> Result<T, (WorkflowTaskFailedCause, Failure)> {
+    match std::panic::catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(task_failure)) => Err((task_failure.cause, task_failure.failure)),
+        Err(_) => Err((
+            WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
+            server_failure("the sandbox panicked; this is a bug in Mainspring"),
+        )),
+    }
 }
 
 fn failed(message: &str) -> Outcome {
-    Outcome::Failed {
-        cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
-        failure: mainspring_core::failure::application(message, "ServerFailure", false),
-    }
+    Outcome::Failed { cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure, failure: server_failure(message) }
+}
+
+fn server_failure(message: &str) -> Failure {
+    mainspring_core::failure::application(message, "ServerFailure", false)
 }
 
 /// A run's events: the tail from memory, what is older from the store.
@@ -110,7 +154,7 @@ struct Journal<'a> {
 impl History for Journal<'_> {
     fn events_after(&self, event_id: i64) -> Result<Vec<HistoryEvent>, String> {
         let tail = &self.job.tail;
-        let tail_begins = tail.first().map_or(self.job.started_event_id + 1, |event| event.event_id);
+        let tail_begins = tail.first().map_or(self.job.last_event_id + 1, |event| event.event_id);
         let mut events = Vec::new();
         if event_id + 1 < tail_begins {
             self.wait_for_commits();

@@ -18,6 +18,7 @@ use crate::{
     open,
     run::{Reply, Work},
     shard::{Request, Shard, ShardHandle, channel},
+    updates::UpdateWaiters,
 };
 
 /// All runs of a server. Cheap to clone.
@@ -28,7 +29,6 @@ pub struct Engine {
 
 struct Inner {
     shared: Arc<Shared>,
-    shards: Vec<ShardHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     failure: watch::Receiver<Option<String>>,
 }
@@ -52,6 +52,7 @@ impl Engine {
             Arc::clone(&committer),
         )
         .map_err(no_thread)?;
+        let (handles, queues): (Vec<_>, Vec<_>) = (0..shards).map(|number| channel(ShardId(number))).unzip();
         let shared = Arc::new(Shared {
             store,
             committer,
@@ -61,23 +62,22 @@ impl Engine {
             notifier: Notifier::default(),
             namespaces,
             activations,
+            updates: UpdateWaiters::default(),
+            shards: handles,
             failure,
         });
-        let mut handles = Vec::new();
         let mut opened = Vec::new();
-        for number in 0..shards {
-            let (handle, requests) = channel(ShardId(number));
+        for (handle, requests) in shared.shards.iter().zip(queues) {
             let capacity = config.runs_in_memory_per_shard;
             opened.push(Shard::open(handle.clone(), requests, Arc::clone(&shared), capacity)?);
             open::queue_ready_activities(&shared, handle.id)?;
-            handles.push(handle);
         }
         let mut threads = Vec::new();
         for (number, shard) in opened.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || shard.run());
             threads.push(thread.map_err(no_thread)?);
         }
-        let inner = Inner { shared, shards: handles, threads: Mutex::new(threads), failure: failed };
+        let inner = Inner { shared, threads: Mutex::new(threads), failure: failed };
         let engine = Engine { inner: Arc::new(inner) };
         engine.resume();
         Ok(engine)
@@ -86,14 +86,14 @@ impl Engine {
     /// Workflow tasks that were ready when the server stopped.
     fn resume(&self) {
         for namespace in self.inner.shared.namespaces.ids() {
-            for shard in &self.inner.shards {
+            for shard in &self.inner.shared.shards {
                 shard.notify(Request::Resume { namespace });
             }
         }
     }
 
     pub(crate) fn announce(&self, queue: QueueKey) {
-        for shard in &self.inner.shards {
+        for shard in &self.inner.shared.shards {
             shard.notify(Request::Deployed { queue: queue.clone() });
         }
     }
@@ -113,7 +113,7 @@ impl Engine {
     /// Lets go of the polls, finishes the steps under way, and stops the shards. What was acknowledged is durable.
     pub async fn shutdown(&self) {
         self.inner.shared.matching.close();
-        for shard in &self.inner.shards {
+        for shard in &self.inner.shared.shards {
             shard.notify(Request::Stop);
         }
         let threads = std::mem::take(&mut *self.inner.threads.lock());
@@ -146,8 +146,7 @@ impl Engine {
     }
 
     pub(crate) fn shard_of(&self, workflow: &WorkflowKey) -> &ShardHandle {
-        let count = u16::try_from(self.inner.shards.len()).unwrap_or(u16::MAX);
-        &self.inner.shards[usize::from(workflow.shard(count).0)]
+        self.inner.shared.shard_of(workflow)
     }
 
     pub(crate) fn workflow(&self, namespace: &str, workflow_id: &str) -> Result<WorkflowKey, EngineError> {
@@ -185,7 +184,7 @@ impl Engine {
     }
 
     pub(crate) fn home_batch(&self) -> Batch {
-        Batch::new(HOME, self.inner.shards[0].epoch())
+        Batch::new(HOME, self.inner.shared.shards[0].epoch())
     }
 
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), EngineError> {

@@ -1,5 +1,6 @@
 //! Why the engine did not do what it was asked.
 
+use mainspring_api::failure::Failure;
 use mainspring_core::Rejection;
 use mainspring_sandbox::ModuleError;
 use mainspring_store::StoreError;
@@ -19,6 +20,9 @@ pub enum EngineError {
     /// An uploaded module was refused.
     #[error(transparent)]
     Module(#[from] ModuleError),
+    /// The workflow could not answer a query, or did not want to.
+    #[error("{}", .0.message)]
+    QueryFailed(Box<Failure>),
     /// A list filter that cannot be read; says where and what was expected.
     #[error("invalid query: {0}")]
     InvalidQuery(String),

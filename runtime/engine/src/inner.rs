@@ -9,7 +9,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{EngineError, Namespace, activation::Activations, matching::Matching, modules::Modules};
+use crate::{
+    EngineError, Namespace, activation::Activations, keys::WorkflowKey, matching::Matching, modules::Modules,
+    shard::ShardHandle, updates::UpdateWaiters,
+};
 
 pub struct Shared {
     pub store: Arc<dyn Store>,
@@ -20,11 +23,19 @@ pub struct Shared {
     pub notifier: Notifier,
     pub namespaces: Namespaces,
     pub activations: Activations,
+    pub updates: UpdateWaiters,
+    /// All of them, by number.
+    pub shards: Vec<ShardHandle>,
     /// Why the engine can go on no longer.
     pub failure: watch::Sender<Option<String>>,
 }
 
 impl Shared {
+    pub fn shard_of(&self, workflow: &WorkflowKey) -> &ShardHandle {
+        let count = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+        &self.shards[usize::from(workflow.shard(count).0)]
+    }
+
     /// The store has failed: from here on nothing can be promised, so the whole engine stops.
     pub fn fail(&self, message: &str) {
         self.failure.send_if_modified(|failure| {

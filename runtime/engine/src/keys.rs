@@ -10,6 +10,7 @@
 //! | `a` | shard, namespace, workflow id, run, scheduled event id | `ActivityRow` of an open activity |
 //! | `t` | shard, due time, namespace, workflow id, run | nothing: when the run must be looked at |
 //! | `w` | shard, namespace, workflow id, run | nothing: a workflow task is open |
+//! | `e` | shard, namespace, workflow id, run | nothing: something is to be done to other runs |
 //! | `v` | namespace, close time, start time, run (times inverted) | `WorkflowExecutionInfo`, latest first |
 //! | `d` | namespace, task queue | `DeploymentRow` |
 //! | `i` | digest | `ModuleRow` |
@@ -169,6 +170,10 @@ pub fn read_timer(key: &[u8]) -> Option<(ShardId, Time, RunKey)> {
 
 pub fn workflow_task(shard: ShardId, run: &RunKey) -> Key {
     of_run(b'w', shard, run)
+}
+
+pub fn effects(shard: ShardId, run: &RunKey) -> Key {
+    of_run(b'e', shard, run)
 }
 
 /// All visibility rows of a namespace.

@@ -9,6 +9,7 @@ mod activation;
 mod activities;
 mod clock;
 mod deploy;
+mod effects;
 mod engine;
 mod error;
 mod history;
@@ -18,19 +19,24 @@ mod limits;
 mod matching;
 mod modules;
 mod open;
+mod queries;
 mod rows;
 mod run;
 mod shard;
 mod timers;
 mod types;
+mod updates;
 mod verify;
 mod visibility;
 mod workflows;
 
 pub use engine::Engine;
 pub use error::EngineError;
+pub use mainspring_sandbox::Question;
+pub use queries::{QueryReply, WorkflowQuery};
 pub use types::{
     ActivityTarget, ActivityTask, Backlog, Deployed, DeployedModule, Deployment, EngineConfig, HistoryPage,
     HistoryQuery, ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
 };
+pub use updates::{UpdateStage, UpdateStatus};
 pub use verify::{PROBLEMS_MAX, VerifyReport, verify};

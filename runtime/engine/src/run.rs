@@ -9,10 +9,15 @@ use mainspring_api::{
 use mainspring_core::{
     RunState, Step, Time,
     activity::Phase,
+    continue_as_new::Successor,
+    outbox::Effect,
     rows::{ActivityRow, RunRow},
+    step::Setting,
+    update::News,
 };
 use mainspring_store::{Batch, ShardId, Store, prefix_end};
 use prost::Message;
+use uuid::Uuid;
 
 use crate::{
     EngineError, clock, keys,
@@ -34,12 +39,32 @@ pub struct Pending {
     pub events: Vec<HistoryEvent>,
     pub touched_activities: BTreeSet<i64>,
     pub ready_activities: BTreeSet<i64>,
+    /// What is to be done to other runs.
+    pub effects: Vec<Effect>,
+    /// What those learn who wait for updates.
+    pub update_news: Vec<News>,
+    /// The memo or the search attributes have changed.
+    pub attributes_changed: bool,
+    /// The run has closed and goes on in this one, which belongs into the same batch.
+    pub successor: Option<Successor>,
     pub dirty: bool,
     pub replies: Vec<Reply>,
 }
 
+/// What leaves a step once it is durable.
+#[derive(Default)]
+pub struct Outgoing {
+    pub replies: Vec<Reply>,
+    pub effects: Vec<Effect>,
+    pub update_news: Vec<News>,
+    /// The activities that the step has made ready, for their task queues.
+    pub tasks: Vec<(QueueKey, ReadyTask)>,
+}
+
 pub struct LoadedRun {
     pub key: RunKey,
+    /// The namespace's name.
+    namespace: String,
     pub state: RunState,
     /// Events that the run's cached instance has not seen; those that are not durable yet are always among them.
     pub recent: Vec<HistoryEvent>,
@@ -53,6 +78,8 @@ pub struct LoadedRun {
     pub fired: bool,
     /// The `w` row stands.
     task_row: bool,
+    /// The `e` row stands.
+    effects_row: bool,
     /// The row of the workflow id, if this run has written it.
     current: Option<CurrentRow>,
     /// Where the visibility row stands, if it does.
@@ -60,10 +87,11 @@ pub struct LoadedRun {
 }
 
 impl LoadedRun {
-    pub fn new(key: RunKey) -> LoadedRun {
+    pub fn new(key: RunKey, namespace: &str) -> LoadedRun {
         let state = RunState::new(&key.run.to_string());
         LoadedRun {
             key,
+            namespace: namespace.to_owned(),
             state,
             recent: Vec::new(),
             pending: Pending::default(),
@@ -72,13 +100,19 @@ impl LoadedRun {
             armed: None,
             fired: false,
             task_row: false,
+            effects_row: false,
             current: None,
             visibility: None,
         }
     }
 
     /// Reads a run: folds its history and lays the rows over it. None where there is no such run.
-    pub fn load(store: &dyn Store, shard: ShardId, key: RunKey) -> Result<Option<LoadedRun>, EngineError> {
+    pub fn load(
+        store: &dyn Store,
+        shard: ShardId,
+        key: RunKey,
+        namespace: &str,
+    ) -> Result<Option<LoadedRun>, EngineError> {
         let row_key = keys::run(shard, &key);
         let Some(row) = store.get(&row_key)? else { return Ok(None) };
         let row: RunRow = decode("run", &row_key, &row)?;
@@ -88,8 +122,9 @@ impl LoadedRun {
         let folded = RunState::fold(&key.run.to_string(), &events).map_err(damaged)?;
         let state = folded.with_rows(row, read_activities(store, shard, &key)?).map_err(damaged)?;
         let visibility = keys::visibility(key.workflow.namespace, state.close_time, state.start_time, key.run);
-        let task_row = state.workflow_task.is_some();
-        Ok(Some(LoadedRun { state, armed, task_row, visibility: Some(visibility), ..LoadedRun::new(key) }))
+        let (task_row, effects_row) = (state.has_durable_workflow_task(), state.has_effects());
+        let run = LoadedRun::new(key, namespace);
+        Ok(Some(LoadedRun { state, armed, task_row, effects_row, visibility: Some(visibility), ..run }))
     }
 
     /// Runs a request on the state; what it decides becomes part of the pending step.
@@ -99,9 +134,19 @@ impl LoadedRun {
     }
 
     pub fn step<T>(&mut self, decide: impl FnOnce(&mut Step<'_>) -> T) -> T {
-        let mut step = Step::new(&mut self.state, clock::now());
+        let setting = Setting {
+            namespace: self.namespace.clone(),
+            namespace_id: self.key.workflow.namespace.to_string(),
+            new_run_id: Uuid::now_v7().to_string(),
+        };
+        let mut step = Step::within(&mut self.state, clock::now(), setting);
         let result = decide(&mut step);
         let Step { events, touched_activities, ready_activities, dirty, .. } = step;
+        let Step { effects, update_news, attributes_changed, successor, .. } = step;
+        self.pending.effects.extend(effects);
+        self.pending.update_news.extend(update_news);
+        self.pending.attributes_changed |= attributes_changed;
+        self.pending.successor = self.pending.successor.take().or(successor);
         self.recent.extend(events.iter().cloned());
         self.pending.events.extend(events);
         self.pending.touched_activities.extend(touched_activities);
@@ -113,18 +158,17 @@ impl LoadedRun {
     /// Moves the pending step into a batch. `is_current`: no later run of the workflow id exists. Returns the time of a
     /// timer row that it writes.
     pub fn write(&mut self, shard: ShardId, is_current: bool, batch: &mut Batch) -> Option<Time> {
-        let pending = std::mem::take(&mut self.pending);
-        self.pending.replies = pending.replies;
-        self.pending.ready_activities = pending.ready_activities;
-        if !pending.dirty {
+        if !std::mem::take(&mut self.pending.dirty) {
             return None;
         }
+        let events = std::mem::take(&mut self.pending.events);
+        let touched_activities = std::mem::take(&mut self.pending.touched_activities);
         self.state.transitions += 1;
-        if let Some(first) = pending.events.first() {
+        if let Some(first) = events.first() {
             let key = keys::history(shard, &self.key, first.event_id);
-            batch.put(key, History { events: pending.events }.encode_to_vec());
+            batch.put(key, History { events }.encode_to_vec());
         }
-        for scheduled_event_id in pending.touched_activities {
+        for scheduled_event_id in touched_activities {
             let key = keys::activity(shard, &self.key, scheduled_event_id);
             match self.state.activities.get(&scheduled_event_id) {
                 Some(activity) => batch.put(key, activity.row().encode_to_vec()),
@@ -133,6 +177,7 @@ impl LoadedRun {
         }
         let armed = self.write_timer(shard, batch);
         self.write_task_row(shard, batch);
+        self.write_effects_row(shard, batch);
         self.write_visibility(batch);
         batch.put(keys::run(shard, &self.key), self.state.row(self.armed).encode_to_vec());
         if is_current {
@@ -177,6 +222,19 @@ impl LoadedRun {
         }
     }
 
+    fn write_effects_row(&mut self, shard: ShardId, batch: &mut Batch) {
+        let any = self.state.has_effects();
+        if any != self.effects_row {
+            let key = keys::effects(shard, &self.key);
+            if any {
+                batch.put(key, Vec::new())
+            } else {
+                batch.delete(key)
+            }
+            self.effects_row = any;
+        }
+    }
+
     /// The row of the workflow id is written when the run starts and when it closes.
     fn write_current(&mut self, shard: ShardId, batch: &mut Batch) {
         let row = self.current_row();
@@ -186,15 +244,15 @@ impl LoadedRun {
         }
     }
 
-    /// The visibility row is written when the run starts and when it closes.
+    /// The visibility row is written when the run starts, when it closes, and when what it shows has changed.
     fn write_visibility(&mut self, batch: &mut Batch) {
+        let changed = std::mem::take(&mut self.pending.attributes_changed);
         let (state, run) = (&self.state, self.key.run);
         let key = keys::visibility(self.key.workflow.namespace, state.close_time, state.start_time, run);
-        if self.visibility.as_ref() == Some(&key) {
-            return;
-        }
-        if let Some(old) = self.visibility.replace(key.clone()) {
-            batch.delete(old);
+        match self.visibility.replace(key.clone()) {
+            Some(old) if old == key && !changed => return,
+            Some(old) if old != key => batch.delete(old),
+            _ => {}
         }
         batch.put(key, state.execution_info().encode_to_vec());
     }
@@ -210,7 +268,8 @@ impl LoadedRun {
 
     /// Everything that is stored of the run, for deletion. Only of a run with nothing in flight.
     pub fn rows(&self, store: &dyn Store, shard: ShardId) -> Result<Vec<Vec<u8>>, EngineError> {
-        let mut rows = vec![keys::run(shard, &self.key), keys::workflow_task(shard, &self.key)];
+        let mut rows =
+            vec![keys::run(shard, &self.key), keys::workflow_task(shard, &self.key), keys::effects(shard, &self.key)];
         rows.extend(self.armed.map(|armed| keys::timer(shard, armed, &self.key)));
         rows.extend(self.visibility.clone());
         for prefix in [keys::histories(shard, &self.key), keys::activities(shard, &self.key)] {
@@ -222,8 +281,17 @@ impl LoadedRun {
         Ok(rows)
     }
 
-    /// The activities that this step has made ready, for their task queues.
-    pub fn take_ready_tasks(&mut self) -> Vec<(QueueKey, ReadyTask)> {
+    /// What leaves the step with its commit.
+    pub fn take_outgoing(&mut self) -> Outgoing {
+        Outgoing {
+            tasks: self.take_ready_tasks(),
+            replies: std::mem::take(&mut self.pending.replies),
+            effects: std::mem::take(&mut self.pending.effects),
+            update_news: std::mem::take(&mut self.pending.update_news),
+        }
+    }
+
+    fn take_ready_tasks(&mut self) -> Vec<(QueueKey, ReadyTask)> {
         let ready = std::mem::take(&mut self.pending.ready_activities);
         let activities = ready.into_iter().filter_map(|id| self.state.activities.get(&id));
         activities

@@ -8,6 +8,7 @@
 //! The shard decides on top of steps that are not durable yet. Nobody outside learns of a step before it is: replies,
 //! tasks and notifications all leave in the commit's callback.
 
+mod queries;
 mod starts;
 mod upkeep;
 
@@ -21,27 +22,32 @@ use std::{
 
 use flume::{Receiver, RecvTimeoutError, Sender};
 use lru::LruCache;
+use mainspring_api::{protocol::Message, update::Request as UpdateRequest};
 use mainspring_core::{
     Rejection,
+    continue_as_new::Successor,
     workflow::{CurrentRun, StartWorkflow},
     workflow_task::{CompletionOutcome, WorkflowTaskCompletion, retry_pause},
 };
 use mainspring_sandbox::{Digest, RunKey as SandboxRun};
 use mainspring_store::{Batch, ShardId};
+use prost::Message as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+pub use self::queries::Query;
+use self::starts::NewRun;
 use crate::{
     EngineError, RunRef, Started,
-    activation::{Job, Outcome},
-    clock,
+    activation::{Job, JobWork, Outcome},
+    clock, effects,
     inner::{Head, Shared},
     keys,
     keys::{RunKey, WorkflowKey},
     limits,
     matching::QueueKey,
     rows::{CurrentRow, decode},
-    run::{LoadedRun, Reply, Work},
+    run::{LoadedRun, Outgoing, Reply, Work},
     timers::Timers,
 };
 
@@ -57,7 +63,14 @@ pub enum Request {
         workflow: WorkflowKey,
         run: Uuid,
         start: Box<StartWorkflow>,
+        /// What the run that the start comes to, a new one or an existing one, is to take with it.
+        also: Option<Work>,
         reply: StartReply,
+    },
+    Query {
+        workflow: WorkflowKey,
+        run: RunRef,
+        query: Box<Query>,
     },
     /// An activation has come to its end.
     Activated {
@@ -83,7 +96,7 @@ pub enum Request {
     Stop,
 }
 
-pub type StartReply = oneshot::Sender<Result<Started, EngineError>>;
+pub type StartReply = Box<dyn FnOnce(Result<Started, EngineError>) + Send>;
 
 /// The way to a shard.
 #[derive(Clone)]
@@ -219,12 +232,18 @@ impl Shard {
     fn take(&mut self, request: Request) {
         match request {
             Request::Run { workflow, run, work } => self.take_work(&workflow, &run, work),
-            Request::Start { workflow, run, start, reply } => self.take_start(workflow, run, start, reply),
+            Request::Start { workflow, run, start, also, reply } => {
+                self.take_start(workflow, run, NewRun { start, also, reply });
+            }
+            Request::Query { workflow, run, query } => self.take_query(workflow, run, query),
             Request::Activated { run, module, started_event_id, attempt, outcome } => {
                 self.take_outcome(run, module, started_event_id, attempt, outcome);
             }
             Request::Deployed { queue } => self.retry_waiting(queue.namespace, Some(&queue.name)),
-            Request::Resume { namespace } => self.retry_waiting(namespace, None),
+            Request::Resume { namespace } => {
+                self.retry_waiting(namespace, None);
+                self.deliver_waiting(namespace);
+            }
             Request::Purge { run, done } => self.purge(run, done),
             Request::Stop => self.stopping = true,
         }
@@ -274,7 +293,9 @@ impl Shard {
         let id = self.handle.id;
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
         if let Entry::Vacant(place) = workflow.runs.entry(key.run) {
-            let Some(run) = LoadedRun::load(&*self.shared.store, id, key.clone())? else { return Ok(false) };
+            let namespace = self.shared.namespaces.name_of(key.workflow.namespace);
+            let run = LoadedRun::load(&*self.shared.store, id, key.clone(), &namespace)?;
+            let Some(run) = run else { return Ok(false) };
             place.insert(run);
         }
         Ok(true)
@@ -329,8 +350,11 @@ impl Shard {
 
     fn activate(&mut self, run: &mut LoadedRun, module: Digest) {
         let request_id = Uuid::now_v7().to_string();
-        let started = run.step(|step| step.start_workflow_task(IDENTITY, &request_id));
-        let (Ok(started_event_id), Some(task)) = (started, &run.state.workflow_task) else {
+        let started = run.step(|step| {
+            let started_event_id = step.start_workflow_task(IDENTITY, &request_id)?;
+            Ok::<_, Rejection>((started_event_id, step.deliver_updates()))
+        });
+        let (Ok((started_event_id, messages)), Some(task)) = (started, &run.state.workflow_task) else {
             return self.commit(run);
         };
         let attempt = task.attempt;
@@ -344,12 +368,15 @@ impl Shard {
             run: run.key.clone(),
             sandbox_run: self.sandbox_run(&run.key),
             module,
-            attempt,
-            started_event_id,
+            last_event_id: started_event_id,
             tail,
-            done: Box::new(move |outcome| {
-                handle.notify(Request::Activated { run: key, module, started_event_id, attempt, outcome });
-            }),
+            work: JobWork::Task {
+                attempt,
+                updates: requests(&messages),
+                done: Box::new(move |outcome| {
+                    handle.notify(Request::Activated { run: key, module, started_event_id, attempt, outcome });
+                }),
+            },
         });
     }
 
@@ -380,11 +407,12 @@ impl Shard {
     fn end_workflow_task(&self, run: &mut LoadedRun, module: Digest, started: i64, attempt: i32, outcome: Outcome) {
         let retry_after = retry_pause(attempt);
         let failed = match outcome {
-            Outcome::Commands(commands) => {
+            Outcome::Completed { commands, messages } => {
                 let completion = WorkflowTaskCompletion {
                     started_event_id: started,
                     attempt,
                     commands,
+                    messages,
                     identity: IDENTITY.into(),
                     build_id: module.to_string(),
                     ..WorkflowTaskCompletion::default()
@@ -423,25 +451,31 @@ impl Shard {
 
     /// Hands the pending step to the committer. Everything that outsiders see of it happens in the callback.
     fn commit(&mut self, run: &mut LoadedRun) {
+        let mut successor = run.pending.successor.take().map(|successor| self.begin_successor(run, successor));
         let is_current = match self.current(&run.key.workflow) {
             Ok(current) => current.is_some_and(|current| current.run_id == run.key.run.to_string()),
             Err(error) => return self.shared.fail(&error.to_string()),
         };
         let mut batch = Batch::new(self.handle.id, self.epoch);
-        if let Some(due) = run.write(self.handle.id, is_current, &mut batch) {
-            self.timers.add(due, &run.key);
+        for (run, is_current) in std::iter::once((&mut *run, is_current && successor.is_none()))
+            .chain(successor.iter_mut().map(|it| (it, true)))
+        {
+            if let Some(due) = run.write(self.handle.id, is_current, &mut batch) {
+                self.timers.add(due, &run.key);
+            }
         }
         if run.is_closed() {
             self.shared.sandbox.evict(&self.sandbox_run(&run.key));
         }
         let workflow = self.workflows.get_or_insert_mut(run.key.workflow.clone(), Workflow::default);
         if is_current {
-            workflow.current = Some(current_run(&run.current_row()).ok());
+            let current = successor.as_ref().unwrap_or(run).current_row();
+            workflow.current = Some(current_run(&current).ok());
         }
         let in_flight = Arc::clone(&workflow.in_flight);
         run.bound_recent(in_flight.load(Ordering::Acquire) == 0);
-        let replies: Vec<Reply> = std::mem::take(&mut run.pending.replies);
-        let ready = run.take_ready_tasks();
+        let outgoing = run.take_outgoing();
+        let from = run.key.clone();
         let shared = Arc::clone(&self.shared);
         let changed = (!batch.is_empty()).then(|| (run.key.run, Head::of(&run.state)));
         in_flight.fetch_add(1, Ordering::AcqRel);
@@ -454,12 +488,19 @@ impl Shard {
                     shared.fail(&error.to_string());
                     shared.lost(&error)
                 });
+                let Outgoing { replies, effects, update_news, tasks } = outgoing;
                 if durable.is_ok() {
-                    for (queue, task) in ready {
+                    for (queue, task) in tasks {
                         shared.matching.offer(queue, task);
                     }
                     if let Some((run, head)) = changed {
                         shared.notifier.notify(run, head);
+                    }
+                    for effect in effects {
+                        effects::deliver(&shared, &from, effect);
+                    }
+                    for news in update_news {
+                        shared.updates.tell(&from.run.to_string(), news);
                     }
                 }
                 for reply in replies {
@@ -471,6 +512,21 @@ impl Shard {
                 }
             }),
         );
+        if let Some(successor) = successor {
+            let key = successor.key.clone();
+            let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
+            workflow.runs.insert(key.run, successor);
+            self.with_run(&key, Shard::settle);
+        }
+    }
+
+    /// The run that another goes on in. It is written with the end of that one, so that there is always a running one.
+    fn begin_successor(&self, run: &LoadedRun, successor: Successor) -> LoadedRun {
+        let id = successor.run_id.parse().unwrap_or_else(|_| Uuid::now_v7());
+        let key = RunKey { workflow: run.key.workflow.clone(), run: id };
+        let mut next = LoadedRun::new(key, &self.shared.namespaces.name_of(run.key.workflow.namespace));
+        next.step(|step| step.begin_successor(successor));
+        next
     }
 
     /// A reply that tells nothing new still must not overtake the commits that it may rest on.
@@ -512,6 +568,12 @@ pub const IDENTITY: &str = "mainspring";
 /// A client that has gone does not get its answer.
 fn answer<T>(reply: oneshot::Sender<Result<T, EngineError>>, result: Result<T, EngineError>) {
     let _ = reply.send(result);
+}
+
+/// The updates that messages bring.
+fn requests(messages: &[Message]) -> Vec<UpdateRequest> {
+    let bodies = messages.iter().filter_map(|message| message.body.as_ref());
+    bodies.filter_map(|body| UpdateRequest::decode(body.value.as_slice()).ok()).collect()
 }
 
 fn current_run(row: &CurrentRow) -> Result<CurrentRun, EngineError> {

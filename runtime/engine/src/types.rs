@@ -8,8 +8,8 @@ use mainspring_api::{
     enums::WorkflowExecutionStatus,
     history::HistoryEvent,
     workflow::{
-        PendingActivityInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig, WorkflowExecutionExtendedInfo,
-        WorkflowExecutionInfo,
+        PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig,
+        WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
     },
 };
 use mainspring_core::{Time, activity::ActivityRef};
@@ -60,6 +60,7 @@ pub struct RunDescription {
     pub config: WorkflowExecutionConfig,
     pub info: WorkflowExecutionInfo,
     pub extended: WorkflowExecutionExtendedInfo,
+    pub pending_children: Vec<PendingChildExecutionInfo>,
     pub pending_activities: Vec<PendingActivityInfo>,
     pub pending_workflow_task: Option<PendingWorkflowTaskInfo>,
 }

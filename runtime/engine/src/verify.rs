@@ -48,6 +48,7 @@ pub fn verify(store: &Arc<dyn Store>) -> Result<VerifyReport, EngineError> {
     check.orphans(b'a', "activity")?;
     check.index(b't', "timer")?;
     check.index(b'w', "workflow task")?;
+    check.index(b'e', "effects")?;
     check.index(b'v', "visibility")?;
     check.currents()?;
     Ok(check.report)
@@ -113,6 +114,9 @@ impl Check<'_> {
         }
         if state.workflow_task.is_some() {
             self.expected.rows.insert(keys::workflow_task(shard, &key));
+        }
+        if state.has_effects() {
+            self.expected.rows.insert(keys::effects(shard, &key));
         }
         let visibility = keys::visibility(key.workflow.namespace, state.close_time, state.start_time, key.run);
         self.expected.rows.insert(visibility);

@@ -5,16 +5,58 @@ use mainspring_core::{cancel::CancelRequest, signal::Signal, workflow::StartWork
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::{Engine, EngineError, RunDescription, RunRef, Started, engine::stopped, keys::RunKey, shard::Request};
+use crate::{
+    Engine, EngineError, RunDescription, RunRef, Started,
+    engine::stopped,
+    keys::{RunKey, WorkflowKey},
+    run::Work,
+    shard::Request,
+};
 
 impl Engine {
     pub async fn start_workflow(&self, namespace: &str, start: StartWorkflow) -> Result<Started, EngineError> {
         start.validate()?;
         let workflow = self.workflow(namespace, &start.workflow_id)?;
-        let (reply, receiver) = oneshot::channel();
-        let request = Request::Start { workflow: workflow.clone(), run: Uuid::now_v7(), start: Box::new(start), reply };
-        self.shard_of(&workflow).request(request)?;
+        self.start(workflow, start, None).await
+    }
+
+    /// Starts a workflow, and has the run that the start comes to (a new one, or one that is running already) take
+    /// something else in the same step.
+    pub(crate) async fn start(
+        &self,
+        workflow: WorkflowKey,
+        start: StartWorkflow,
+        also: Option<Work>,
+    ) -> Result<Started, EngineError> {
+        let (sender, receiver) = oneshot::channel();
+        let reply = Box::new(move |started| {
+            // A client that has gone does not get its answer.
+            let _ = sender.send(started);
+        });
+        let (run, start) = (Uuid::now_v7(), Box::new(start));
+        self.shard_of(&workflow).request(Request::Start { workflow: workflow.clone(), run, start, also, reply })?;
         receiver.await.map_err(|_| stopped())?
+    }
+
+    /// Signals the running workflow of this id, and starts one first where there is none.
+    pub async fn signal_with_start(
+        &self,
+        namespace: &str,
+        start: StartWorkflow,
+        signal: Signal,
+    ) -> Result<Started, EngineError> {
+        start.validate()?;
+        let workflow = self.workflow(namespace, &start.workflow_id)?;
+        let (sender, receiver) = oneshot::channel();
+        let also: Work = Box::new(move |step| {
+            let signaled = step.and_then(|step| Ok(step.signal(signal)?));
+            Box::new(move |durable| {
+                let _ = sender.send(durable.and(signaled));
+            })
+        });
+        let started = self.start(workflow, start, Some(also)).await?;
+        receiver.await.map_err(|_| stopped())??;
+        Ok(started)
     }
 
     pub async fn signal_workflow(&self, namespace: &str, run: RunRef, signal: Signal) -> Result<(), EngineError> {
@@ -72,6 +114,7 @@ impl Engine {
                 info: state.execution_info(),
                 extended: state.extended_info(),
                 pending_activities: state.pending_activities(),
+                pending_children: state.pending_children(),
                 pending_workflow_task: state.pending_workflow_task(),
             })
         })

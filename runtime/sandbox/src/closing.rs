@@ -3,8 +3,7 @@
 use mainspring_api::{
     command::{
         CancelWorkflowExecutionCommandAttributes, Command, CompleteWorkflowExecutionCommandAttributes,
-        ContinueAsNewWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes,
-        command::Attributes,
+        ContinueAsNewWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes, command::Attributes,
     },
     common::WorkflowType,
     enums::{CommandType, ContinueAsNewInitiator, TaskQueueKind},
@@ -60,13 +59,11 @@ fn continued(
 ) -> Result<ContinueAsNewWorkflowExecutionCommandAttributes, Fault> {
     let started = &facts.started;
     let task_queue = continuation.task_queue.filter(|name| !name.is_empty());
-    let task_queue = task_queue
-        .unwrap_or_else(|| started.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default());
+    let task_queue =
+        task_queue.unwrap_or_else(|| started.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default());
     let workflow_type = continuation.workflow_type.filter(|name| !name.is_empty());
     Ok(ContinueAsNewWorkflowExecutionCommandAttributes {
-        workflow_type: Some(WorkflowType {
-            name: workflow_type.unwrap_or_else(|| facts.workflow_type().to_owned()),
-        }),
+        workflow_type: Some(WorkflowType { name: workflow_type.unwrap_or_else(|| facts.workflow_type().to_owned()) }),
         task_queue: Some(TaskQueue {
             name: task_queue,
             kind: TaskQueueKind::Normal.into(),

@@ -98,7 +98,7 @@ pub fn deliver(
                 StartChildWorkflowExecutionFailedCause::NamespaceNotFound => {
                     ("Namespace not found", "NamespaceNotFound")
                 }
-                StartChildWorkflowExecutionFailedCause::Unspecified => ("it could not be started", "ServerFailure"),
+                _ => ("it could not be started", "ServerFailure"),
             };
             let cause = refusal(message, failure_type);
             let info = child_info(&ended, failed.initiated_event_id, RetryState::NonRetryableFailure);

@@ -189,7 +189,8 @@ impl Run {
         let is_completed = |event: &&HistoryEvent| {
             matches!(event.attributes, Some(Attributes::WorkflowTaskCompletedEventAttributes(_)))
         };
-        let (completed, answered) = (events.iter().filter(is_completed).count(), usize::from(self.unanswered.is_some()));
+        let (completed, answered) =
+            (events.iter().filter(is_completed).count(), usize::from(self.unanswered.is_some()));
         let goes_on = match self.unanswered {
             Some(_) => self.is_continued_by(events),
             None => self.guest.is_some(),
@@ -478,7 +479,10 @@ impl Run {
     /// Asks the workflow where it stands. What the answer does to the instance makes it useless for anything else.
     pub fn query(&mut self, question: &query::Question) -> Result<QueryAnswer, TaskFailure> {
         let Some(mut guest) = self.guest.take() else {
-            return Err(TaskFailure::history(self.position, "the workflow has not run yet, so there is nothing to ask"));
+            return Err(TaskFailure::history(
+                self.position,
+                "the workflow has not run yet, so there is nothing to ask",
+            ));
         };
         self.tainted = true;
         let answer = guest.answer_query(self.moment, &query::to_guest(question))?;

@@ -63,7 +63,7 @@ pub use self::{
     config::{GuestLimits, SandboxConfig},
     digest::{Digest, DigestParseError},
     error::{GuestLimit, ModuleError, SandboxError, TaskFailure, TaskFailureKind},
-    query::{Question, QueryAnswer},
+    query::{QueryAnswer, Question},
     task::{
         Activated, History, ModuleBytes, ModuleDescription, ModuleSource, QueriedRun, ReplayReport, RunKey,
         SandboxStats, WorkflowTask,

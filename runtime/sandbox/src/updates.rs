@@ -14,7 +14,7 @@ use mainspring_api::{
     protocol::Message,
     update::{Acceptance, Meta, Outcome, Rejection, Request, Response, outcome::Value},
 };
-use prost::{Message as _, Name};
+use prost::Name;
 
 use crate::{
     bindings::activation::Update,

@@ -8,6 +8,7 @@
 //! | the workflow id is taken | ALREADY_EXISTS | WorkflowExecutionAlreadyStartedFailure |
 //! | not in the present state | FAILED_PRECONDITION | |
 //! | its workflow tasks fail | FAILED_PRECONDITION | WorkflowNotReadyFailure |
+//! | a query fails | INVALID_ARGUMENT | QueryFailedFailure |
 //! | a bound is reached | RESOURCE_EXHAUSTED | ResourceExhaustedFailure |
 //! | another try may find it well | UNAVAILABLE | |
 //! | stored bytes are damaged | DATA_LOSS | |
@@ -18,8 +19,8 @@
 use mainspring_api::{
     enums::{ResourceExhaustedCause, ResourceExhaustedScope},
     errordetails::{
-        NamespaceNotFoundFailure, NotFoundFailure, ResourceExhaustedFailure, WorkflowExecutionAlreadyStartedFailure,
-        WorkflowNotReadyFailure,
+        NamespaceNotFoundFailure, NotFoundFailure, QueryFailedFailure, ResourceExhaustedFailure,
+        WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
     },
 };
 use mainspring_core::Rejection;
@@ -92,6 +93,9 @@ impl From<EngineError> for Fault {
             }
             EngineError::WorkflowNotFound { .. } | EngineError::ModuleNotFound(_) => not_found(message),
             EngineError::Module(module) => module.into(),
+            EngineError::QueryFailed(failure) => {
+                with_detail(Code::InvalidArgument, message, &QueryFailedFailure { failure: Some(*failure) })
+            }
             EngineError::InvalidQuery(_) => Fault::invalid(message),
             EngineError::Unavailable(_) => Fault(Status::unavailable(message)),
             EngineError::Overloaded(_) => Fault::overloaded(message),

@@ -4,41 +4,50 @@ use mainspring_api::enums::WorkflowExecutionStatus as Status;
 use mainspring_core::workflow::{StartDecision, StartWorkflow};
 use uuid::Uuid;
 
-use super::{Request, Shard, StartReply, Workflow, answer, current_run};
+use super::{Request, Shard, StartReply, Workflow, current_run};
 use crate::{
     EngineError, RunRef, Started,
     keys::{RunKey, WorkflowKey},
     run::{LoadedRun, Reply, Work},
 };
 
+/// What a start brings.
+pub(super) struct NewRun {
+    pub start: Box<StartWorkflow>,
+    /// What the run that the start comes to is to take with it.
+    pub also: Option<Work>,
+    pub reply: StartReply,
+}
+
 impl Shard {
-    pub(super) fn take_start(&mut self, key: WorkflowKey, run: Uuid, start: Box<StartWorkflow>, reply: StartReply) {
-        let decision = match self.current(&key).and_then(|current| Ok(start.decide(current.as_ref())?)) {
+    pub(super) fn take_start(&mut self, key: WorkflowKey, run: Uuid, new: NewRun) {
+        let decision = match self.current(&key).and_then(|current| Ok(new.start.decide(current.as_ref())?)) {
             Ok(decision) => decision,
-            Err(error) => return self.reply_in_order(Box::new(move |durable| answer(reply, durable.and(Err(error))))),
+            Err(error) => return self.reply_in_order(Box::new(move |durable| (new.reply)(durable.and(Err(error))))),
         };
         match decision {
-            StartDecision::Begin => self.begin(key, run, start, reply),
-            StartDecision::UseExisting { run_id } => {
-                self.reply_in_order(tell(reply, run_id, false, Status::Running));
-            }
-            StartDecision::Repeated { run_id, status } => self.reply_in_order(tell(reply, run_id, true, status)),
-            StartDecision::TerminateAndBegin { run_id } => {
-                self.terminate_and_begin(key, run_id, run, start, reply);
+            StartDecision::Begin => self.begin(key, run, new),
+            StartDecision::UseExisting { run_id } => self.go_on(&key, run_id, false, Status::Running, new),
+            StartDecision::Repeated { run_id, status } => self.go_on(&key, run_id, true, status, new),
+            StartDecision::TerminateAndBegin { run_id } => self.terminate_and_begin(key, run_id, run, new),
+        }
+    }
+
+    /// The start comes to a run that is there.
+    fn go_on(&mut self, key: &WorkflowKey, run_id: String, started: bool, status: Status, new: NewRun) {
+        let told = tell(new.reply, run_id.clone(), started, status);
+        match new.also {
+            None => self.reply_in_order(told),
+            Some(also) => {
+                let run = RunRef { workflow_id: key.workflow_id.clone(), run_id, ..RunRef::default() };
+                self.take_work(key, &run, both(also, told));
             }
         }
     }
 
     /// Terminates the running one, then starts again. A crash between the two leaves a terminated run and a client
     /// without an answer, which asks again.
-    fn terminate_and_begin(
-        &mut self,
-        key: WorkflowKey,
-        running: String,
-        run: Uuid,
-        start: Box<StartWorkflow>,
-        reply: StartReply,
-    ) {
+    fn terminate_and_begin(&mut self, key: WorkflowKey, running: String, run: Uuid, new: NewRun) {
         let (handle, workflow) = (self.handle.clone(), key.clone());
         let work: Work = Box::new(move |step| {
             let outcome = match step {
@@ -53,21 +62,25 @@ impl Shard {
             match outcome {
                 Ok(()) => {
                     // Behind whatever the shard has waiting; the policies are asked again there.
-                    handle.notify(Request::Start { workflow, run, start, reply });
+                    let NewRun { start, also, reply } = new;
+                    handle.notify(Request::Start { workflow, run, start, also, reply });
                     Box::new(|_| {})
                 }
-                Err(error) => Box::new(move |durable| answer(reply, durable.and(Err(error)))),
+                Err(error) => Box::new(move |durable| (new.reply)(durable.and(Err(error)))),
             }
         });
         let run = RunRef { workflow_id: key.workflow_id.clone(), run_id: running, ..RunRef::default() };
         self.take_work(&key, &run, work);
     }
 
-    fn begin(&mut self, workflow: WorkflowKey, run: Uuid, start: Box<StartWorkflow>, reply: StartReply) {
+    fn begin(&mut self, workflow: WorkflowKey, run: Uuid, new: NewRun) {
         let key = RunKey { workflow: workflow.clone(), run };
-        let mut loaded = LoadedRun::new(key.clone());
-        loaded.step(|step| step.begin(*start));
-        loaded.pending.replies.push(tell(reply, run.to_string(), true, Status::Running));
+        let mut loaded = LoadedRun::new(key.clone(), &self.shared.namespaces.name_of(workflow.namespace));
+        loaded.step(|step| step.begin(*new.start));
+        loaded.pending.replies.push(tell(new.reply, run.to_string(), true, Status::Running));
+        if let Some(also) = new.also {
+            loaded.apply(also);
+        }
         let entry = self.workflows.get_or_insert_mut(workflow, Workflow::default);
         entry.current = Some(current_run(&loaded.current_row()).ok());
         entry.runs.insert(run, loaded);
@@ -75,10 +88,22 @@ impl Shard {
     }
 }
 
+/// One answer behind another.
+fn both(work: Work, told: Reply) -> Work {
+    Box::new(move |step| {
+        let first = work(step);
+        Box::new(move |durable| {
+            let again = durable.as_ref().map_err(|error| EngineError::Unavailable(error.to_string())).copied();
+            first(durable);
+            told(again);
+        })
+    })
+}
+
 /// Tells which run a start has come to, once that is durable.
 fn tell(reply: StartReply, run_id: String, started: bool, status: Status) -> Reply {
     Box::new(move |durable| {
         let told = Started { run_id: run_id.clone(), first_execution_run_id: run_id, started, status };
-        answer(reply, durable.map(|()| told));
+        reply(durable.map(|()| told));
     })
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Request, Shard, answer};
 use crate::{
-    EngineError, clock,
+    EngineError, clock, effects,
     inner::Head,
     keys,
     keys::RunKey,
@@ -69,6 +69,30 @@ impl Shard {
                     shard.settle(run);
                 }
             });
+        }
+    }
+
+    /// Sends everything on its way that was on its way when the server stopped.
+    pub(super) fn deliver_waiting(&mut self, namespace: Uuid) {
+        let prefix = keys::of_shard_namespace(b'e', self.handle.id, namespace);
+        let mut waiting = Vec::new();
+        let read = for_each_row(&*self.shared.store, &prefix, &prefix_end(&prefix), |key, _| {
+            waiting.extend(keys::read_run(key).map(|(_, run, _)| run));
+            Ok(())
+        });
+        if let Err(error) = read {
+            tracing::error!(%error, "what runs have to do to others cannot be read");
+        }
+        for key in waiting {
+            match self.load(&key) {
+                Ok(true) => self.with_run(&key, |shard, run| {
+                    for effect in run.state.effects() {
+                        effects::deliver(&shard.shared, &run.key, effect);
+                    }
+                }),
+                Ok(false) => {}
+                Err(error) => tracing::error!(run_id = %key.run, %error, "a run with effects cannot be read"),
+            }
         }
     }
 

@@ -18,8 +18,9 @@ use crate::{
 impl attributes::Host for HostState {
     fn upsert_memo(&mut self, fields: Vec<(String, Option<Payload>)>) -> wasmtime::Result<()> {
         self.commanding("attributes.upsert-memo")?;
-        let attributes =
-            ModifyWorkflowPropertiesCommandAttributes { upserted_memo: Some(Memo { fields: changes_to_proto(fields) }) };
+        let attributes = ModifyWorkflowPropertiesCommandAttributes {
+            upserted_memo: Some(Memo { fields: changes_to_proto(fields) }),
+        };
         let command = command(
             CommandType::ModifyWorkflowProperties,
             Attributes::ModifyWorkflowPropertiesCommandAttributes(attributes),

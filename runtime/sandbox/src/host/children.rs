@@ -39,8 +39,7 @@ impl children::Host for HostState {
             // Stable in replay, also of a run that a reset has made: the seed stays.
             None => format!("{}_{}", run.seed(), self.operations.next_number()?),
         };
-        let name =
-            ChildName { namespace, workflow_id: workflow_id.clone(), workflow_type: workflow_type.clone() };
+        let name = ChildName { namespace, workflow_id: workflow_id.clone(), workflow_type: workflow_type.clone() };
         let attributes = StartChildWorkflowExecutionCommandAttributes {
             workflow_id,
             workflow_type: Some(WorkflowType { name: workflow_type }),

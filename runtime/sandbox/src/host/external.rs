@@ -55,8 +55,12 @@ impl external::Host for HostState {
 
     fn request_cancel(&mut self, workflow_id: String, run_id: String, reason: String) -> wasmtime::Result<Operation> {
         self.commanding("external.request-cancel")?;
-        let attributes =
-            RequestCancelExternalWorkflowExecutionCommandAttributes { workflow_id, run_id, reason, ..Default::default() };
+        let attributes = RequestCancelExternalWorkflowExecutionCommandAttributes {
+            workflow_id,
+            run_id,
+            reason,
+            ..Default::default()
+        };
         let command = command(
             CommandType::RequestCancelExternalWorkflowExecution,
             Attributes::RequestCancelExternalWorkflowExecutionCommandAttributes(attributes),

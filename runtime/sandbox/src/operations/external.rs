@@ -3,9 +3,7 @@
 use mainspring_api::command::Command;
 
 use super::{Operation, Operations, wrong_kind};
-use crate::{
-    GuestLimits, bindings::activation::Event, convert::failure::canceled_signal, host::Fault,
-};
+use crate::{GuestLimits, bindings::activation::Event, convert::failure::canceled_signal, host::Fault};
 
 #[derive(Debug)]
 pub(super) enum External {

@@ -19,12 +19,12 @@ use mainspring_api::{
 };
 use prost::Message as _;
 
+use self::{activity::Activity, child::Child, external::External, timer::Timer};
 pub use self::{
     activity::{ActivityName, EndedActivity},
     child::{ChildName, EndedChild},
     external::Delivered,
 };
-use self::{activity::Activity, child::Child, external::External, timer::Timer};
 use crate::{GuestLimits, bindings::activation::Event, error::GuestLimit, host::Fault};
 
 /// A command, and the operation that it starts.

@@ -6,10 +6,13 @@
 mod activity;
 mod history;
 pub(crate) mod module;
+mod multi;
 mod namespace;
 pub(crate) mod operator;
+mod query;
 mod system;
 mod task_queue;
+mod update;
 mod visibility;
 mod workflow;
 
@@ -72,6 +75,38 @@ impl WorkflowService for Frontend {
         request: Request<SignalWorkflowExecutionRequest>,
     ) -> Answer<SignalWorkflowExecutionResponse> {
         answer(workflow::signal(self, request.into_inner()).await)
+    }
+
+    async fn signal_with_start_workflow_execution(
+        &self,
+        request: Request<SignalWithStartWorkflowExecutionRequest>,
+    ) -> Answer<SignalWithStartWorkflowExecutionResponse> {
+        answer(workflow::signal_with_start(self, request.into_inner()).await)
+    }
+
+    async fn query_workflow(&self, request: Request<QueryWorkflowRequest>) -> Answer<QueryWorkflowResponse> {
+        answer(query::query(self, request.into_inner()).await)
+    }
+
+    async fn update_workflow_execution(
+        &self,
+        request: Request<UpdateWorkflowExecutionRequest>,
+    ) -> Answer<UpdateWorkflowExecutionResponse> {
+        answer(update::update(self, request).await)
+    }
+
+    async fn poll_workflow_execution_update(
+        &self,
+        request: Request<PollWorkflowExecutionUpdateRequest>,
+    ) -> Answer<PollWorkflowExecutionUpdateResponse> {
+        answer(update::poll(self, request).await)
+    }
+
+    async fn execute_multi_operation(
+        &self,
+        request: Request<ExecuteMultiOperationRequest>,
+    ) -> Answer<ExecuteMultiOperationResponse> {
+        answer(multi::execute(self, request).await)
     }
 
     async fn request_cancel_workflow_execution(

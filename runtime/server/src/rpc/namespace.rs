@@ -65,7 +65,11 @@ fn to_response(namespace: Namespace) -> DescribeNamespaceResponse {
             state: NamespaceState::Registered.into(),
             id: namespace.id,
             // None of the optional ones works yet; SDKs go without what is not named.
-            capabilities: Some(namespace_info::Capabilities::default()),
+            capabilities: Some(namespace_info::Capabilities {
+                sync_update: true,
+                async_update: true,
+                ..Default::default()
+            }),
             limits: Some(limits),
             ..Default::default()
         }),

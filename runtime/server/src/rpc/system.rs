@@ -30,8 +30,9 @@ pub(super) fn info() -> GetSystemInfoResponse {
             activity_failure_include_heartbeat: true,
             encoded_failure_attributes: true,
             sdk_metadata: true,
-            // Not yet, each of them: schedules, versioning by build id, memo upserts, eager starts, counts by status,
-            // Nexus, deployments that the server scales.
+            upsert_memo: true,
+            // Not yet, each of them: schedules, versioning by build id, eager starts, counts by status, Nexus,
+            // deployments that the server scales.
             ..Default::default()
         }),
     }

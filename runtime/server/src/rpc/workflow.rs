@@ -23,7 +23,7 @@ pub(super) async fn start(
     })
 }
 
-fn to_start(request: StartWorkflowExecutionRequest) -> Result<StartWorkflow, Fault> {
+pub(super) fn to_start(request: StartWorkflowExecutionRequest) -> Result<StartWorkflow, Fault> {
     // In Temporal's order, so that the same mistake is named first.
     core_validate::name("WorkflowId", &request.workflow_id)?;
     let workflow_type = request.workflow_type.map(|workflow_type| workflow_type.name).unwrap_or_default();
@@ -91,6 +91,62 @@ pub(super) async fn signal(
     Ok(SignalWorkflowExecutionResponse::default())
 }
 
+pub(super) async fn signal_with_start(
+    frontend: &Frontend,
+    request: SignalWithStartWorkflowExecutionRequest,
+) -> Result<SignalWithStartWorkflowExecutionResponse, Fault> {
+    let namespace = frontend.namespace(&request.namespace)?.name;
+    core_validate::name("SignalName", &request.signal_name)?;
+    core_validate::payloads("Signal input", request.signal_input.as_ref())?;
+    if request.workflow_id_conflict_policy() == WorkflowIdConflictPolicy::Fail {
+        return Err(Fault::invalid(
+            "Invalid WorkflowIDConflictPolicy: WORKFLOW_ID_CONFLICT_POLICY_FAIL is not supported for this operation.",
+        ));
+    }
+    let signal = Signal {
+        name: request.signal_name,
+        input: request.signal_input,
+        identity: request.identity.clone(),
+        header: request.header.clone(),
+        request_id: request.request_id.clone(),
+        origin: None,
+    };
+    let start = StartWorkflowExecutionRequest {
+        namespace: request.namespace,
+        workflow_id: request.workflow_id,
+        workflow_type: request.workflow_type,
+        task_queue: request.task_queue,
+        input: request.input,
+        workflow_execution_timeout: request.workflow_execution_timeout,
+        workflow_run_timeout: request.workflow_run_timeout,
+        workflow_task_timeout: request.workflow_task_timeout,
+        identity: request.identity,
+        request_id: request.request_id,
+        workflow_id_reuse_policy: request.workflow_id_reuse_policy,
+        // A running one is signaled, unless it is to be replaced.
+        workflow_id_conflict_policy: match request.workflow_id_conflict_policy {
+            0 => WorkflowIdConflictPolicy::UseExisting.into(),
+            given => given,
+        },
+        retry_policy: request.retry_policy,
+        cron_schedule: request.cron_schedule,
+        memo: request.memo,
+        search_attributes: request.search_attributes,
+        header: request.header,
+        workflow_start_delay: request.workflow_start_delay,
+        user_metadata: request.user_metadata,
+        versioning_override: request.versioning_override,
+        priority: request.priority,
+        ..Default::default()
+    };
+    let started = frontend.engine.signal_with_start(&namespace, to_start(start)?, signal).await?;
+    Ok(SignalWithStartWorkflowExecutionResponse {
+        run_id: started.run_id,
+        started: started.started,
+        ..Default::default()
+    })
+}
+
 pub(super) async fn request_cancel(
     frontend: &Frontend,
     request: RequestCancelWorkflowExecutionRequest,
@@ -142,6 +198,7 @@ pub(super) async fn describe(
         execution_config: Some(description.config),
         workflow_execution_info: Some(description.info),
         pending_activities: description.pending_activities,
+        pending_children: description.pending_children,
         pending_workflow_task: description.pending_workflow_task,
         workflow_extended_info: Some(description.extended),
         ..Default::default()

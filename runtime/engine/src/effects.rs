@@ -1,0 +1,153 @@
+//! What runs do to each other: an effect of one run, durable there, becomes an input of another, and the answer comes
+//! back as an input of the first. Both travel as requests to shards, so that nobody but its shard ever touches a run.
+
+use std::sync::Arc;
+
+use mainspring_api::{
+    common::WorkflowExecution,
+    enums::{
+        CancelExternalWorkflowExecutionFailedCause as CancelFailed, SignalExternalWorkflowExecutionFailedCause,
+        StartChildWorkflowExecutionFailedCause as StartFailed,
+    },
+};
+use mainspring_core::{
+    Rejection, Step,
+    external::signal_failed_cause,
+    outbox::{Effect, REPORT_TO_PARENT},
+    workflow::StartWorkflow,
+};
+use uuid::Uuid;
+
+use crate::{
+    EngineError, RunRef, Started,
+    inner::Shared,
+    keys::{RunKey, WorkflowKey},
+    run::{Reply, Work},
+    shard::Request,
+};
+
+/// Sends a durable effect of a run on its way.
+pub fn deliver(shared: &Arc<Shared>, from: &RunKey, effect: Effect) {
+    let key = effect.key();
+    let answers = Answers { shared: Arc::clone(shared), to: from.clone() };
+    match effect {
+        Effect::StartChild { initiated_event_id, start } => start_child(answers, initiated_event_id, start),
+        Effect::Signal { initiated_event_id, target, signal } => {
+            let again = Effect::Signal { initiated_event_id, target: target.clone(), signal: signal.clone() };
+            let input = move |step: &mut Step<'_>| step.signal(*signal);
+            send(answers, again, run_of(&target), input, move |step, outcome| {
+                let outcome = outcome.map_err(|error| match error {
+                    EngineError::Rejected(rejection) => signal_failed_cause(&rejection),
+                    _ => SignalExternalWorkflowExecutionFailedCause::ExternalWorkflowExecutionNotFound,
+                });
+                step.external_signaled(initiated_event_id, outcome);
+            });
+        }
+        Effect::Cancel { initiated_event_id, target, request } => {
+            let again = Effect::Cancel { initiated_event_id, target: target.clone(), request: request.clone() };
+            let input = move |step: &mut Step<'_>| step.request_cancel(*request);
+            send(answers, again, run_of(&target), input, move |step, outcome| {
+                let outcome = outcome.map_err(|_| CancelFailed::ExternalWorkflowExecutionNotFound);
+                step.external_cancel_requested(initiated_event_id, outcome);
+            });
+        }
+        Effect::CloseChild { workflow_id, run_id, closing } => {
+            let again = Effect::CloseChild {
+                workflow_id: workflow_id.clone(),
+                run_id: run_id.clone(),
+                closing: closing.clone(),
+            };
+            let target = RunRef { workflow_id, first_execution_run_id: run_id, ..RunRef::default() };
+            let input = move |step: &mut Step<'_>| step.close_child(&closing);
+            send(answers, again, target, input, move |step, _| step.delivered(key));
+        }
+        Effect::ReportToParent { parent, child_run_id, outcome } => {
+            let again = Effect::ReportToParent {
+                parent: parent.clone(),
+                child_run_id: child_run_id.clone(),
+                outcome: outcome.clone(),
+            };
+            let target = run_of(&parent.execution);
+            let input = move |step: &mut Step<'_>| {
+                step.child_closed(parent.initiated_event_id, &child_run_id, *outcome);
+                Ok(())
+            };
+            send(answers, again, target, input, |step, _| step.delivered(REPORT_TO_PARENT));
+        }
+    }
+}
+
+/// The way back to the run that an effect came from.
+struct Answers {
+    shared: Arc<Shared>,
+    to: RunKey,
+}
+
+impl Answers {
+    fn send(self, answer: impl FnOnce(&mut Step<'_>) + Send + 'static) {
+        let work: Work = Box::new(move |step| {
+            // A run that was deleted meanwhile needs no answer.
+            if let Ok(step) = step {
+                answer(step);
+            }
+            Box::new(|_| {})
+        });
+        let run = RunRef {
+            workflow_id: self.to.workflow.workflow_id.clone(),
+            run_id: self.to.run.to_string(),
+            ..RunRef::default()
+        };
+        let workflow = self.to.workflow;
+        self.shared.shard_of(&workflow).notify(Request::Run { workflow: workflow.clone(), run, work });
+    }
+}
+
+fn run_of(execution: &WorkflowExecution) -> RunRef {
+    RunRef {
+        workflow_id: execution.workflow_id.clone(),
+        run_id: execution.run_id.clone(),
+        first_execution_run_id: String::new(),
+    }
+}
+
+fn start_child(answers: Answers, initiated_event_id: i64, start: Box<StartWorkflow>) {
+    let shared = Arc::clone(&answers.shared);
+    let workflow = WorkflowKey { namespace: answers.to.workflow.namespace, workflow_id: start.workflow_id.clone() };
+    let reply = Box::new(move |started: Result<Started, EngineError>| match started {
+        Ok(started) => answers.send(move |step| step.child_started(initiated_event_id, &started.run_id)),
+        Err(EngineError::Rejected(Rejection::AlreadyStarted { .. })) => {
+            answers.send(move |step| step.child_start_failed(initiated_event_id, StartFailed::WorkflowAlreadyExists));
+        }
+        Err(EngineError::Rejected(rejection)) => {
+            tracing::warn!(%rejection, "a child workflow cannot be started");
+            answers.send(move |step| step.child_start_failed(initiated_event_id, StartFailed::Unspecified));
+        }
+        // The server stops: the effect is found again when it starts.
+        Err(_) => {}
+    });
+    let request = Request::Start { workflow: workflow.clone(), run: Uuid::now_v7(), start, also: None, reply };
+    shared.shard_of(&workflow).notify(request);
+}
+
+/// Has a run take an input, and the sender learn what came of it.
+fn send(
+    answers: Answers,
+    again: Effect,
+    run: RunRef,
+    input: impl FnOnce(&mut Step<'_>) -> Result<(), Rejection> + Send + 'static,
+    answer: impl FnOnce(&mut Step<'_>, Result<(), EngineError>) + Send + 'static,
+) {
+    let shared = Arc::clone(&answers.shared);
+    let workflow = WorkflowKey { namespace: answers.to.workflow.namespace, workflow_id: run.workflow_id.clone() };
+    let work: Work = Box::new(move |step| -> Reply {
+        let outcome = step.and_then(|step| Ok(input(step)?));
+        Box::new(move |durable| match durable.and(outcome) {
+            // The server stops: the effect is found again when it starts.
+            Err(EngineError::Unavailable(_)) => {}
+            // Too many others wait for that run: at the end of the line, then.
+            Err(EngineError::Overloaded(_)) => deliver(&answers.shared, &answers.to, again),
+            outcome => answers.send(move |step| answer(step, outcome)),
+        })
+    });
+    shared.shard_of(&workflow).notify(Request::Run { workflow: workflow.clone(), run, work });
+}
