@@ -29,7 +29,6 @@ fn a_run_that_continues_as_new_is_followed_by_another_of_its_chain() {
         panic!("{:?}", run.kinds())
     };
     assert_eq!(closed.new_execution_run_id, "run+");
-    assert_eq!(closed.initiator(), ContinueAsNewInitiator::Workflow);
     assert_eq!(closed.workflow_type.map(|it| it.name), Some("W".into()));
     let first = run.state.clone();
     assert_eq!(first.status, WorkflowExecutionStatus::ContinuedAsNew);

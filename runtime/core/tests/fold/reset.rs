@@ -123,6 +123,9 @@ fn a_point_without_an_open_workflow_task_is_refused_in_temporals_words() {
     let expected =
         "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]: 5";
     assert_eq!(refused(5), expected);
+    let expected =
+        "StateRebuilder unable to Rebuild mutable state to event ID: 1, version: 0, this event must be at the boundary";
+    assert_eq!(refused(2), expected);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn a_workflow_that_closes_leaves_its_updates_unanswered() {
     run.turn(vec![Order::End(0)]);
     assert!(!run.state.is_running());
     let told = |id: &str| run.news.iter().rfind(|news| news.update_id == id).map(|news| news.progress.clone());
-    let aborted = Rejection::not_found("update aborted by closing workflow");
+    let aborted = Rejection::not_found("workflow update was aborted by closing workflow");
     assert_eq!(told("admitted"), Some(Progress::Aborted(aborted)));
     let Some(Progress::Completed(outcome)) = told("accepted") else { panic!("{:?}", run.news) };
     assert!(matches!(outcome.value, Some(Value::Failure(failure)) if failure.message
