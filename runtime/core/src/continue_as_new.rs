@@ -75,10 +75,6 @@ pub(crate) fn written(
     let run_timeout = within(run_timeout, execution_timeout);
     let task_timeout = time::positive(asked.workflow_task_timeout.as_ref())
         .unwrap_or_else(|| time::duration(started.workflow_task_timeout.as_ref()));
-    let initiator = match asked.initiator() {
-        ContinueAsNewInitiator::Unspecified => ContinueAsNewInitiator::Workflow,
-        given => given,
-    };
     WorkflowExecutionContinuedAsNewEventAttributes {
         new_execution_run_id: String::new(),
         workflow_type: asked.workflow_type.as_ref().filter(given).or(started.workflow_type.as_ref()).cloned(),
@@ -92,7 +88,7 @@ pub(crate) fn written(
         workflow_task_timeout: Some(time::to_proto(task_timeout_within(task_timeout, run_timeout))),
         workflow_task_completed_event_id,
         backoff_start_interval: asked.backoff_start_interval,
-        initiator: initiator.into(),
+        initiator: asked.initiator,
         failure: asked.failure.clone(),
         last_completion_result: asked.last_completion_result.clone(),
         header: asked.header.clone(),
@@ -169,6 +165,11 @@ impl Step<'_> {
         let mut event = written(asked, &self.state.started, workflow_task_completed_event_id);
         event.new_execution_run_id.clone_from(&run_id);
         let state = &*self.state;
+        // Left out in the event, but not in the successor's: so it is in Temporal.
+        let initiator = match asked.initiator() {
+            ContinueAsNewInitiator::Unspecified => ContinueAsNewInitiator::Workflow,
+            given => given,
+        };
         let policy = asked.retry_policy.as_ref().map(|policy| retry::with_defaults(Some(policy)));
         let started = Started {
             workflow_type: event.workflow_type.clone(),
@@ -183,7 +184,7 @@ impl Step<'_> {
             memo: asked.memo.clone().or_else(|| state.memo.clone()),
             search_attributes: asked.search_attributes.clone().or_else(|| state.search_attributes.clone()),
             header: asked.header.clone(),
-            ..state.successor(&run_id, event.initiator())
+            ..state.successor(&run_id, initiator)
         };
         self.record(event.into());
         self.successor = Some(Successor { run_id, started });

@@ -57,7 +57,6 @@ pub fn workflow_timeout() -> Failure {
 pub fn reset(reason: &str) -> Failure {
     Failure {
         message: reason.into(),
-        source: SOURCE.into(),
         failure_info: Some(FailureInfo::ResetWorkflowFailureInfo(ResetWorkflowFailureInfo::default())),
         ..Default::default()
     }

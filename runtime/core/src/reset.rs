@@ -28,7 +28,10 @@ use mainspring_api::{
     update::Request,
 };
 
-use crate::{Rejection, RunState, Step, Time, child, failure, outbox::HISTORY_SERVICE, state::BadHistory};
+use crate::{
+    Rejection, RunState, Step, Time, child, command::is_command_event, failure, outbox::HISTORY_SERVICE,
+    state::BadHistory,
+};
 
 /// What a reset is to do.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +107,14 @@ pub fn reset(
         return Err(Rejection::invalid(message));
     }
     let (shared, rest) = base.split_at(usize::try_from(finish - 1).unwrap_or(usize::MAX).min(base.len()));
+    if let (Some(last), Some(next)) = (shared.last(), rest.first())
+        && are_of_one_step(last, next)
+    {
+        return Err(Rejection::invalid(format!(
+            "StateRebuilder unable to Rebuild mutable state to event ID: {}, version: 0, this event must be at the boundary",
+            last.event_id
+        )));
+    }
     let damaged = |error: BadHistory| Rejection::FailedPrecondition(format!("the history cannot be read: {error}"));
     let mut state = RunState::fold(new_run_id, shared).map_err(damaged)?;
     if state.workflow_task.is_none() {
@@ -125,6 +136,13 @@ pub fn reset(
     step.schedule_workflow_task();
     let events = shared.iter().cloned().chain(step.events).collect();
     Ok(ResetRun { state, events })
+}
+
+/// Whether Temporal would have written the two events together, so that a reset cannot come between: what a workflow
+/// asks for stands with the end of its turn, and a turn is scheduled with what it is for.
+fn are_of_one_step(event: &HistoryEvent, next: &HistoryEvent) -> bool {
+    let alone = event.event_type() == EventType::WorkflowTaskCompleted;
+    is_command_event(next) || (next.event_type() == EventType::WorkflowTaskScheduled && !alone)
 }
 
 impl Step<'_> {

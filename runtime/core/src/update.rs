@@ -196,11 +196,16 @@ impl Step<'_> {
     /// same update: the answer says how far it is.
     pub fn request_update(&mut self, request: Request) -> Result<Stage, Rejection> {
         let update_id = id_of(&request).to_owned();
-        validate::name("UpdateId", &update_id)?;
+        if update_id.is_empty() {
+            return Err(Rejection::invalid("Update ID is not set on request."));
+        }
+        if update_id.len() > limits::ID_BYTES {
+            return Err(Rejection::invalid("UpdateId length exceeds limit."));
+        }
         let Some(input) = &request.input else {
-            return Err(Rejection::invalid("UpdateInput is not set on request."));
+            return Err(Rejection::invalid("Update input is not set on request."));
         };
-        validate::name("UpdateName", &input.name)?;
+        validate::name("Update name", &input.name)?;
         validate::payloads("Update input", input.args.as_ref())?;
         if !self.state.is_running() {
             return self.state.update_stage(&update_id).ok_or_else(Rejection::closed);
@@ -296,7 +301,7 @@ impl Step<'_> {
     pub(crate) fn abort_updates(&mut self, admitted: Registry, goes_on: bool) {
         let rejection = || match goes_on {
             true => Rejection::closing(),
-            false => Rejection::not_found("update aborted by closing workflow"),
+            false => Rejection::not_found("workflow update was aborted by closing workflow"),
         };
         for request in admitted.admitted {
             self.tell(id_of(&request).to_owned(), Progress::Aborted(rejection()));

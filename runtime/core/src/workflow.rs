@@ -179,8 +179,9 @@ impl StartWorkflow {
                 ..Default::default()
             }),
             input: self.input,
-            workflow_execution_timeout: execution.map(time::to_proto),
-            workflow_run_timeout: run.map(time::to_proto),
+            // A zero that was given stays one: so it is in Temporal.
+            workflow_execution_timeout: execution.map(time::to_proto).or(self.execution_timeout),
+            workflow_run_timeout: run.map(time::to_proto).or(self.run_timeout),
             workflow_task_timeout: Some(time::to_proto(task)),
             original_execution_run_id: run_id.to_owned(),
             first_execution_run_id: run_id.to_owned(),
