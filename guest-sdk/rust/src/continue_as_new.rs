@@ -33,7 +33,7 @@ use crate::{
 /// }
 /// ```
 pub fn continue_as_new() -> ContinueAsNew {
-    ContinueAsNew {
+    let new_run = NewRun {
         workflow_type: None,
         task_queue: None,
         input: Ok(Vec::new()),
@@ -43,13 +43,20 @@ pub fn continue_as_new() -> ContinueAsNew {
         memo: None,
         search_attributes: None,
         header: Vec::new(),
-    }
+    };
+    ContinueAsNew { new_run: Box::new(new_run) }
 }
 
 /// How a workflow goes on in a new run: see [`continue_as_new`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a workflow goes on in a new run only where it returns this as its error"]
 pub struct ContinueAsNew {
+    // As an error it should be small.
+    new_run: Box<NewRun>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct NewRun {
     workflow_type: Option<String>,
     task_queue: Option<String>,
     input: Result<Vec<Payload>, PayloadError>,
@@ -64,10 +71,12 @@ pub struct ContinueAsNew {
 impl ContinueAsNew {
     /// Adds an argument of the new run.
     pub fn arg(mut self, value: impl ToPayload) -> Self {
-        if let Ok(input) = &mut self.input {
+        if let Ok(input) = &mut self.new_run.input {
             match value.to_payload() {
                 Ok(payload) => input.push(payload),
-                Err(error) => self.input = Err(error.of(format_args!("argument {} of the new run", input.len() + 1))),
+                Err(error) => {
+                    self.new_run.input = Err(error.of(format_args!("argument {} of the new run", input.len() + 1)))
+                }
             }
         }
         self
@@ -75,31 +84,31 @@ impl ContinueAsNew {
 
     /// Another workflow type.
     pub fn workflow_type(mut self, workflow_type: impl Into<String>) -> Self {
-        self.workflow_type = Some(workflow_type.into());
+        self.new_run.workflow_type = Some(workflow_type.into());
         self
     }
 
     /// Another task queue.
     pub fn task_queue(mut self, task_queue: impl Into<String>) -> Self {
-        self.task_queue = Some(task_queue.into());
+        self.new_run.task_queue = Some(task_queue.into());
         self
     }
 
     /// How long the new run may take.
     pub fn run_timeout(mut self, timeout: Duration) -> Self {
-        self.run_timeout = Some(timeout);
+        self.new_run.run_timeout = Some(timeout);
         self
     }
 
     /// How long a workflow task of the new run may take.
     pub fn task_timeout(mut self, timeout: Duration) -> Self {
-        self.task_timeout = Some(timeout);
+        self.new_run.task_timeout = Some(timeout);
         self
     }
 
     /// When and how often the new run is tried again, should it fail.
     pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
-        self.retry_policy = Some(policy);
+        self.new_run.retry_policy = Some(policy);
         self
     }
 
@@ -118,31 +127,32 @@ impl ContinueAsNew {
     fn take_fields(
         &mut self,
         fields: Result<Vec<(String, Payload)>, PayloadError>,
-        place: impl FnOnce(&mut Self) -> &mut Option<Vec<(String, Payload)>>,
+        place: impl FnOnce(&mut NewRun) -> &mut Option<Vec<(String, Payload)>>,
     ) {
         match fields {
-            Ok(fields) => *place(self) = Some(fields),
-            Err(error) => self.input = Err(error),
+            Ok(fields) => *place(&mut self.new_run) = Some(fields),
+            Err(error) => self.new_run.input = Err(error),
         }
     }
 
     /// Adds a header for interceptors.
     pub fn header(mut self, key: impl Into<String>, value: Payload) -> Self {
-        self.header.push((key.into(), value));
+        self.new_run.header.push((key.into(), value));
         self
     }
 
     pub(crate) fn into_wit(self) -> Result<wit::Continuation, PayloadError> {
+        let new_run = *self.new_run;
         Ok(wit::Continuation {
-            workflow_type: self.workflow_type,
-            task_queue: self.task_queue,
-            input: self.input?,
-            run_timeout: self.run_timeout.map(duration_to_wit),
-            task_timeout: self.task_timeout.map(duration_to_wit),
-            retry_policy: self.retry_policy.as_ref().map(RetryPolicy::to_wit),
-            memo: self.memo,
-            search_attributes: self.search_attributes,
-            header: self.header,
+            workflow_type: new_run.workflow_type,
+            task_queue: new_run.task_queue,
+            input: new_run.input?,
+            run_timeout: new_run.run_timeout.map(duration_to_wit),
+            task_timeout: new_run.task_timeout.map(duration_to_wit),
+            retry_policy: new_run.retry_policy.as_ref().map(RetryPolicy::to_wit),
+            memo: new_run.memo,
+            search_attributes: new_run.search_attributes,
+            header: new_run.header,
         })
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::{
     bindings::{Event, Query, Status, WorkflowDefinition, mainspring::workflow::types::FailureLink},
-    failure::Failure,
     host::WitHost,
     payload::Payload,
     runtime::Runtime,
@@ -38,5 +37,5 @@ pub fn resume(events: Vec<Event>) -> Status {
 
 /// `answer-query`: what the run says of itself where it stands.
 pub fn answer_query(query: Query) -> Result<Vec<Payload>, Vec<FailureLink>> {
-    Runtime::current().answer_query(query).map_err(Failure::into_wit)
+    Runtime::current().answer_query(query).map_err(|error| error.into_failure().into_wit())
 }

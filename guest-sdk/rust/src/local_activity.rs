@@ -27,7 +27,7 @@ const MARKER: &str = "core_local_activity";
 /// How long attempts may lie apart without a timer, unless set: as in Temporal's SDKs.
 const RETRY_THRESHOLD: Duration = Duration::from_secs(60);
 
-/// What counts at least as the distance of two attempts, so that a policy without waiting does not try for ever.
+/// What two attempts lie apart at least.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// A step in the module itself, which is retried like an activity and whose result is a marker in the history: parsing,
@@ -166,15 +166,16 @@ async fn run<T: ToPayload>(activity: LocalActivity<'_, T>) -> Result<T, Activity
             }
             Err(error) => error,
         };
+        // Never nothing at all, so that a policy without waiting does not try for ever.
         let backoff = match activity.backoff(&error, record.attempt, record.elapsed() + skipped) {
-            Ok(backoff) => backoff,
+            Ok(backoff) => backoff.max(SHORTEST_WAIT),
             Err(retry_state) => {
                 let failure = error.into_failure();
                 record.mark(&runtime, None, None, Some(&failure))?;
                 return Err(record.error(failure, retry_state));
             }
         };
-        let together = skipped.saturating_add(backoff.max(SHORTEST_WAIT));
+        let together = skipped.saturating_add(backoff);
         if together <= activity.retry_threshold {
             skipped = together;
         } else {

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use crate::{
     bindings::Query,
     error::WorkflowResult,
-    failure::{ApplicationFailure, Failure},
+    failure::ApplicationFailure,
     handler::{Args, DynamicSyncHandler, SyncCall, SyncHandler},
     metadata,
     payload::{Payload, ToPayload},
@@ -115,10 +115,10 @@ impl Queries {
 
 impl Runtime {
     /// Answers a query where the run stands.
-    pub(crate) fn answer_query(self: &Rc<Self>, query: Query) -> Result<Vec<Payload>, Failure> {
+    pub(crate) fn answer_query(self: &Rc<Self>, query: Query) -> WorkflowResult<Vec<Payload>> {
         self.install();
         let answer = self.read_only(ReadOnly::Query, || self.answer(&query.name, Args::new(query.args)));
-        answer.map(|payload| vec![payload]).map_err(|error| error.into_failure())
+        answer.map(|payload| vec![payload])
     }
 
     fn answer(&self, name: &str, args: Args) -> WorkflowResult<Payload> {

@@ -2,8 +2,15 @@
 
 mod activities;
 mod cancellation;
+mod children;
 mod concurrency;
+mod continuation;
+mod locks;
+mod markers;
 mod messages;
+mod queries;
+mod signals;
+mod updates;
 mod workflows;
 
 pub(crate) use crate::{
