@@ -3,18 +3,21 @@
 use std::{
     future::{Future, IntoFuture},
     marker::PhantomData,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use crate::{
-    bindings::mainspring::workflow::{activities as wit, types},
+    bindings::mainspring::workflow::activities as wit,
     error::ActivityError,
     host::Operation,
+    operation::{Description, Kind, Resolution},
     payload::{FromPayload, Payload, PayloadError, ToPayload, from_first},
-    runtime::{Resolution, Runtime, with_current},
-    time::{duration_from_wit, duration_to_wit},
+    retry::RetryPolicy,
+    runtime::{Runtime, with_current},
+    time::duration_to_wit,
 };
 
 pub use wit::CancellationType;
@@ -74,83 +77,6 @@ impl ActivityOptions {
             cancellation_type: self.cancellation_type,
             header: self.header.clone(),
             summary: self.summary.clone(),
-        }
-    }
-}
-
-/// When and how often something that failed is tried again. Temporal's defaults stand for what is not set.
-///
-/// ```
-/// # use mainspring_workflow::prelude::*;
-/// let policy = RetryPolicy::default()
-///     .initial_interval(Duration::from_millis(200))
-///     .maximum_attempts(3)
-///     .non_retryable("CardDeclined");
-/// # let _ = policy;
-/// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RetryPolicy {
-    initial_interval: Option<Duration>,
-    /// 0 stands for the default.
-    backoff_coefficient: f64,
-    maximum_interval: Option<Duration>,
-    maximum_attempts: u32,
-    non_retryable_error_types: Vec<String>,
-}
-
-impl RetryPolicy {
-    /// How long to wait before the second attempt; 1 s unless set.
-    #[must_use]
-    pub fn initial_interval(mut self, interval: Duration) -> Self {
-        self.initial_interval = Some(interval);
-        self
-    }
-
-    /// What the interval is multiplied with after each attempt, 1.0 or more; 2.0 unless set.
-    #[must_use]
-    pub fn backoff_coefficient(mut self, coefficient: f64) -> Self {
-        self.backoff_coefficient = coefficient;
-        self
-    }
-
-    /// The longest interval; 100 times the initial one unless set.
-    #[must_use]
-    pub fn maximum_interval(mut self, interval: Duration) -> Self {
-        self.maximum_interval = Some(interval);
-        self
-    }
-
-    /// How often to try in all; without end unless set.
-    #[must_use]
-    pub fn maximum_attempts(mut self, attempts: u32) -> Self {
-        self.maximum_attempts = attempts;
-        self
-    }
-
-    /// Adds a type of application failure that is not tried again.
-    #[must_use]
-    pub fn non_retryable(mut self, error_type: impl Into<String>) -> Self {
-        self.non_retryable_error_types.push(error_type.into());
-        self
-    }
-
-    pub(crate) fn to_wit(&self) -> types::RetryPolicy {
-        types::RetryPolicy {
-            initial_interval: self.initial_interval.map(duration_to_wit),
-            backoff_coefficient: self.backoff_coefficient,
-            maximum_interval: self.maximum_interval.map(duration_to_wit),
-            maximum_attempts: self.maximum_attempts,
-            non_retryable_error_types: self.non_retryable_error_types.clone(),
-        }
-    }
-
-    pub(crate) fn from_wit(policy: types::RetryPolicy) -> Self {
-        Self {
-            initial_interval: policy.initial_interval.map(duration_from_wit),
-            backoff_coefficient: policy.backoff_coefficient,
-            maximum_interval: policy.maximum_interval.map(duration_from_wit),
-            maximum_attempts: policy.maximum_attempts,
-            non_retryable_error_types: policy.non_retryable_error_types,
         }
     }
 }
@@ -288,7 +214,10 @@ impl<T: FromPayload> Activity<T> {
                 if runtime.scope().is_canceled() {
                     State::Refused(Some(ActivityError::not_scheduled(&self.activity_type)))
                 } else {
-                    State::Scheduled(runtime.schedule_activity(&self.activity_type, &input, &self.options))
+                    let description = Description::new(format!("activity {}", self.activity_type), Location::caller());
+                    State::Scheduled(runtime.start_operation(Kind::Activity, description, |host| {
+                        host.schedule_activity(&self.activity_type, &input, &self.options)
+                    }))
                 }
             }
         };
@@ -328,7 +257,7 @@ impl<T> ActivityHandle<T> {
     /// was faster.
     pub fn cancel(&self) {
         if let State::Scheduled(operation) = self.state {
-            Runtime::current().cancel_activity(operation);
+            Runtime::current().cancel_operation(operation);
         }
     }
 }
@@ -344,10 +273,10 @@ impl<T: FromPayload> Future for ActivityHandle<T> {
             }
         };
         Runtime::current().poll_operation(operation, cx).map(|resolution| match resolution {
-            Resolution::Activity(Ok(payloads)) => from_first(&payloads)
+            Resolution::Outcome(Ok(payloads)) => from_first(&payloads)
                 .map_err(|error| error.of(format_args!("the result of activity {}", self.activity_type)).into()),
-            Resolution::Activity(Err(failure)) => Err(ActivityError::new(*failure)),
-            Resolution::Fired | Resolution::Canceled => unreachable!("an activity resolves as an activity"),
+            Resolution::Outcome(Err(failure)) => Err(ActivityError::new(*failure)),
+            _ => unreachable!("an activity resolves as an activity"),
         })
     }
 }

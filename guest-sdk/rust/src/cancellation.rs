@@ -1,10 +1,11 @@
 //! Cancellation: of the whole workflow by a request from outside, and of parts of it by itself.
 //!
-//! Every operation belongs to the scope in which it is awaited, and until then to the one in which it was started. When a scope is canceled, its timers, signal waits
-//! and conditions resolve as [`Canceled`] at once; its activities are canceled as their
-//! [`CancellationType`](crate::CancellationType) says and resolve when the host says so; and what is started in it
-//! later resolves as canceled without having been started. The workflow itself runs in a scope that a cancel request
-//! cancels. [`shielded`] code runs in a scope of its own, which nothing cancels.
+//! Every operation belongs to the scope in which it is awaited, and until then to the one in which it was started. When a
+//! scope is canceled, its timers, signal waits, conditions and locks resolve as [`Canceled`] at once; its activities and
+//! children are canceled as their [`CancellationType`](crate::CancellationType) says and resolve when the host says so, as
+//! do signals to other workflows; and what is started in it later resolves as canceled without having been started. The
+//! workflow itself runs in a scope that a cancel request cancels. [`shielded`] code runs in a scope of its own, which
+//! nothing cancels, and so do the handlers of signals and updates.
 
 use std::{
     cell::Cell,
@@ -80,7 +81,9 @@ impl CancellationScope {
     /// Cancels what was started in this scope and in the scopes inside it. A second call does nothing.
     pub fn cancel(&self) {
         if !self.inner.canceled.replace(true) {
-            Runtime::current().scopes_changed();
+            let runtime = Runtime::current();
+            runtime.changes("cancel a scope");
+            runtime.scopes_changed();
         }
     }
 
@@ -157,7 +160,7 @@ impl Future for CancelRequested {
         match runtime.cancel_reason() {
             Some(reason) => Poll::Ready(reason),
             None => {
-                runtime.scope_waiters.register(self.id, cx.waker());
+                runtime.wait(self.id, cx.waker(), || "a request to cancel".into());
                 Poll::Pending
             }
         }
@@ -166,6 +169,6 @@ impl Future for CancelRequested {
 
 impl Drop for CancelRequested {
     fn drop(&mut self) {
-        with_current(|runtime| runtime.scope_waiters.forget(self.id));
+        with_current(|runtime| runtime.forget_wait(self.id));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -32,8 +33,9 @@ use crate::{
 /// }
 /// # Ok(()) }
 /// ```
+#[track_caller]
 pub fn wait_condition<F: FnMut() -> bool>(predicate: F) -> Condition<F> {
-    Condition { predicate, id: Runtime::current().new_waiter() }
+    Condition { predicate, id: Runtime::current().new_waiter(), at: Location::caller() }
 }
 
 /// The future of [`wait_condition`].
@@ -41,6 +43,7 @@ pub fn wait_condition<F: FnMut() -> bool>(predicate: F) -> Condition<F> {
 pub struct Condition<F> {
     predicate: F,
     id: WaiterId,
+    at: &'static Location<'static>,
 }
 
 impl<F> Unpin for Condition<F> {}
@@ -58,7 +61,7 @@ impl<F: FnMut() -> bool> Future for Condition<F> {
             return Poll::Ready(Err(canceled));
         }
         runtime.conditions.register(self.id, cx.waker());
-        runtime.scope_waiters.register(self.id, cx.waker());
+        runtime.wait(self.id, cx.waker(), || format!("condition at {}", self.at));
         Poll::Pending
     }
 }
@@ -67,7 +70,7 @@ impl<F> Drop for Condition<F> {
     fn drop(&mut self) {
         with_current(|runtime| {
             runtime.conditions.forget(self.id);
-            runtime.scope_waiters.forget(self.id);
+            runtime.forget_wait(self.id);
         });
     }
 }

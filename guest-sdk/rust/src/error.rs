@@ -3,6 +3,10 @@
 use std::{any::Any, error::Error, fmt, time::Duration};
 
 use crate::{
+    bindings::mainspring::workflow::activation as wit,
+    child_error::ChildWorkflowError,
+    continue_as_new::ContinueAsNew,
+    external::ExternalWorkflowError,
     failure::{
         ActivityFailureInfo, ApplicationFailure, ApplicationFailureInfo, Failure, FailureKind, RetryState, TimeoutType,
     },
@@ -12,15 +16,17 @@ use crate::{
 /// What a workflow function returns.
 pub type WorkflowResult<T> = Result<T, WorkflowError>;
 
-/// Why a workflow did not complete: a failure, or a cancellation that it did not catch.
+/// Why a workflow did not complete: a failure, a cancellation that it did not catch, or that it goes on in a new run.
 ///
-/// `?` makes one of every error type: an [`ActivityError`] and an [`ApplicationFailure`] keep what they say,
-/// [`Canceled`] ends the workflow as canceled, and any other `std::error::Error` becomes a retryable application
+/// `?` makes one of every error type: an [`ActivityError`], a [`ChildWorkflowError`] and an [`ApplicationFailure`] keep
+/// what they say, [`Canceled`] ends the workflow as canceled, [`ContinueAsNew`] goes on in a new run, and any other `std::error::Error` becomes a retryable application
 /// failure of that type's name. For errors that are not `std::error::Error` (a `String`, a `Box<dyn Error>`, an
 /// `anyhow::Error`) there is [`OrFail::or_fail`].
 #[derive(Clone, PartialEq)]
 pub struct WorkflowError {
     failure: Box<Failure>,
+    /// Set where the workflow goes on in a new run; the failure then says that it can do so only from its main routine.
+    continuation: Option<Box<ContinueAsNew>>,
 }
 
 impl WorkflowError {
@@ -37,6 +43,14 @@ impl WorkflowError {
     /// What went wrong.
     pub fn into_failure(self) -> Failure {
         *self.failure
+    }
+
+    /// How the workflow goes on in a new run, if that is what it says.
+    pub(crate) fn into_continuation(mut self) -> Result<wit::Continuation, Self> {
+        match self.continuation.take() {
+            Some(continuation) => continuation.into_wit().map_err(Self::from),
+            None => Err(self),
+        }
     }
 
     /// The details to report a cancellation with.
@@ -70,6 +84,10 @@ impl<E: Error + 'static> From<E> for WorkflowError {
         let any: &dyn Any = &error;
         let failure = if let Some(error) = any.downcast_ref::<ActivityError>() {
             (*error.failure).clone()
+        } else if let Some(error) = any.downcast_ref::<ChildWorkflowError>() {
+            (*error.failure).clone()
+        } else if let Some(error) = any.downcast_ref::<ExternalWorkflowError>() {
+            (*error.failure).clone()
         } else if let Some(error) = any.downcast_ref::<ApplicationFailure>() {
             error.clone().into()
         } else if let Some(error) = any.downcast_ref::<Canceled>() {
@@ -81,7 +99,8 @@ impl<E: Error + 'static> From<E> for WorkflowError {
         } else {
             Failure::from_error(short_type_name(std::any::type_name::<E>()), &error)
         };
-        Self { failure: Box::new(failure) }
+        let continuation = any.downcast_ref::<ContinueAsNew>().cloned().map(Box::new);
+        Self { failure: Box::new(failure), continuation }
     }
 }
 

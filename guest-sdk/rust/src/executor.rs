@@ -14,17 +14,21 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-type TaskId = u64;
+/// What a task is known by, in the order of their beginnings: the main routine is 1.
+pub(crate) type TaskId = u64;
 type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 #[derive(Default)]
 pub(crate) struct Executor {
     tasks: RefCell<BTreeMap<TaskId, Task>>,
     last_id: Cell<TaskId>,
+    current: Cell<TaskId>,
     queue: Arc<Queue>,
 }
 
 struct Task {
+    /// For people.
+    name: String,
     /// Taken out while it is polled.
     future: Option<TaskFuture>,
     waker: Arc<TaskWaker>,
@@ -58,11 +62,11 @@ impl Wake for TaskWaker {
 
 impl Executor {
     /// Adds a task, and wakes it.
-    pub(crate) fn spawn(&self, future: TaskFuture) {
+    pub(crate) fn spawn(&self, name: String, future: TaskFuture) {
         let id = self.last_id.get() + 1;
         self.last_id.set(id);
         let waker = Arc::new(TaskWaker { id, queued: AtomicBool::new(false), queue: self.queue.clone() });
-        self.tasks.borrow_mut().insert(id, Task { future: Some(future), waker: waker.clone() });
+        self.tasks.borrow_mut().insert(id, Task { name, future: Some(future), waker: waker.clone() });
         waker.wake();
     }
 
@@ -77,7 +81,9 @@ impl Executor {
             return true; // Woken after it had finished.
         };
         let waker = Waker::from(task_waker);
+        self.current.set(woken.id);
         let finished = matches!(future.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(()));
+        self.current.set(0);
         if finished {
             self.tasks.borrow_mut().remove(&woken.id);
         } else if let Some(task) = self.tasks.borrow_mut().get_mut(&woken.id) {
@@ -90,6 +96,16 @@ impl Executor {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(&id)?;
         Some((task.future.take()?, task.waker.clone()))
+    }
+
+    /// The task that is being polled; 0 where none is.
+    pub(crate) fn current(&self) -> TaskId {
+        self.current.get()
+    }
+
+    /// The tasks that have not finished, with their names, in the order of their beginnings.
+    pub(crate) fn tasks(&self) -> Vec<(TaskId, String)> {
+        self.tasks.borrow().iter().map(|(id, task)| (*id, task.name.clone())).collect()
     }
 
     /// Drops all tasks.

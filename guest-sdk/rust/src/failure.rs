@@ -8,7 +8,10 @@ use crate::{
     time::{duration_from_wit, duration_to_wit},
 };
 
-pub use wit::{ActivityFailure as ActivityFailureInfo, RetryState, TimeoutFailure as TimeoutFailureInfo, TimeoutType};
+pub use wit::{
+    ActivityFailure as ActivityFailureInfo, ChildWorkflowFailure as ChildWorkflowFailureInfo, RetryState,
+    TimeoutFailure as TimeoutFailureInfo, TimeoutType,
+};
 
 /// What stands in `source` of the failures that this SDK makes.
 const SOURCE: &str = "mainspring-rust";
@@ -48,6 +51,8 @@ pub enum FailureKind {
     },
     /// An activity failed; the cause says why.
     Activity(ActivityFailureInfo),
+    /// A child workflow failed; the cause says why.
+    ChildWorkflow(ChildWorkflowFailureInfo),
     /// A kind that this version of the SDK has no word for.
     Other,
 }
@@ -89,11 +94,11 @@ impl Failure {
         self
     }
 
-    /// Whether it says that something was canceled: itself, or the activity that it speaks of.
+    /// Whether it says that something was canceled: itself, or the activity or child that it speaks of.
     pub fn is_canceled(&self) -> bool {
         match (&self.kind, &self.cause) {
             (FailureKind::Canceled(_), _) => true,
-            (FailureKind::Activity(_), Some(cause)) => cause.is_canceled(),
+            (FailureKind::Activity(_) | FailureKind::ChildWorkflow(_), Some(cause)) => cause.is_canceled(),
             _ => false,
         }
     }
@@ -178,6 +183,7 @@ fn kind_from_wit(kind: wit::FailureKind) -> FailureKind {
         wit::FailureKind::Terminated => FailureKind::Terminated,
         wit::FailureKind::Server(non_retryable) => FailureKind::Server { non_retryable },
         wit::FailureKind::Activity(info) => FailureKind::Activity(info),
+        wit::FailureKind::ChildWorkflow(info) => FailureKind::ChildWorkflow(info),
         wit::FailureKind::Other => FailureKind::Other,
     }
 }
@@ -195,6 +201,7 @@ fn kind_to_wit(kind: FailureKind) -> wit::FailureKind {
         FailureKind::Terminated => wit::FailureKind::Terminated,
         FailureKind::Server { non_retryable } => wit::FailureKind::Server(non_retryable),
         FailureKind::Activity(info) => wit::FailureKind::Activity(info),
+        FailureKind::ChildWorkflow(info) => wit::FailureKind::ChildWorkflow(info),
         FailureKind::Other => wit::FailureKind::Other,
     }
 }

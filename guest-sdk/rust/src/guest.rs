@@ -1,7 +1,7 @@
-//! The three exports of a guest.
+//! The four exports of a guest.
 
 use crate::{
-    bindings::{Event, Status, WorkflowDefinition},
+    bindings::{Event, Query, Status, WorkflowDefinition, mainspring::workflow::types::FailureLink},
     host::WitHost,
     payload::Payload,
     runtime::Runtime,
@@ -33,4 +33,9 @@ pub fn start(workflows: &[Entry], workflow_type: &str, input: Vec<Payload>) -> S
 /// `resume`: goes on after these events.
 pub fn resume(events: Vec<Event>) -> Status {
     Runtime::current().resume(events)
+}
+
+/// `answer-query`: what the run says of itself where it stands.
+pub fn answer_query(query: Query) -> Result<Vec<Payload>, Vec<FailureLink>> {
+    Runtime::current().answer_query(query).map_err(|error| error.into_failure().into_wit())
 }

@@ -3,19 +3,25 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    activity::RetryPolicy,
+    attributes,
     bindings::mainspring::workflow::info as wit,
     failure::Failure,
     payload::{FromPayload, Payload, PayloadError, from_first},
+    retry::RetryPolicy,
     runtime::Runtime,
     time::{datetime_from_wit, duration_from_wit},
 };
 
 pub use wit::HistoryInfo;
 
-/// What the run knows of itself: fixed from its start to its end.
+/// What the run knows of itself: fixed from its start to its end, but for memo and search attributes, which it can
+/// [change](crate::upsert_memo).
 pub fn info() -> WorkflowInfo {
-    Runtime::current().host().info()
+    let runtime = Runtime::current();
+    let mut info = runtime.host().info();
+    attributes::apply(&mut info.memo, &runtime.upserted.memo.borrow());
+    attributes::apply(&mut info.search_attributes, &runtime.upserted.search_attributes.borrow());
+    info
 }
 
 /// How long the history is by now: for deciding when to start afresh.

@@ -85,28 +85,42 @@
 //! [`bindings`].
 
 mod activity;
+mod attributes;
 pub mod bindings;
 mod cancellation;
+mod child;
+mod child_error;
 mod condition;
+mod continue_as_new;
 mod error;
 mod executor;
+mod external;
 mod failure;
 mod guest;
+mod handler;
 mod host;
 mod info;
 mod join;
+mod local_activity;
 mod log;
+mod metadata;
+mod operation;
 mod payload;
 pub mod prelude;
+mod query;
 mod random;
+mod retry;
 mod runtime;
 mod select;
 mod signal;
+mod sync;
 mod task;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod time;
 mod timer;
+mod update;
+mod versioning;
 mod workflow;
 
 #[cfg(test)]
@@ -115,27 +129,47 @@ mod tests;
 // So that the macros' paths, which start with the crate's name, also work in this crate's own tests.
 extern crate self as mainspring_workflow;
 
-pub use mainspring_workflow_macros::{activity, workflow};
+pub use mainspring_workflow_macros::{activity, child_workflow, workflow};
 
 pub use crate::{
-    activity::{Activity, ActivityHandle, ActivityOptions, CancellationType, RetryPolicy, activity},
+    activity::{Activity, ActivityHandle, ActivityOptions, CancellationType, activity},
+    attributes::{Memo, SearchAttributes, upsert_memo, upsert_search_attributes},
     cancellation::{CancelRequested, CancellationScope, Scoped, cancel_reason, canceled, shielded},
+    child::{
+        ChildCancellationType, ChildExecution, ChildHandle, ChildWorkflow, ChildWorkflowOptions, ParentClosePolicy,
+        StartingChild, WorkflowIdReusePolicy, child_workflow,
+    },
+    child_error::ChildWorkflowError,
     condition::{Condition, wait_condition},
+    continue_as_new::{ContinueAsNew, continue_as_new},
     error::{ActivityError, Canceled, Elapsed, OrFail, WorkflowError, WorkflowResult},
+    external::{
+        CancelWorkflow, ExternalWorkflow, ExternalWorkflowError, SentMessage, SignalWorkflow, external_workflow,
+    },
     failure::{
-        ActivityFailureInfo, ApplicationFailure, ApplicationFailureInfo, Failure, FailureKind, RetryState,
-        TimeoutFailureInfo, TimeoutType,
+        ActivityFailureInfo, ApplicationFailure, ApplicationFailureInfo, ChildWorkflowFailureInfo, Failure,
+        FailureKind, RetryState, TimeoutFailureInfo, TimeoutType,
+    },
+    handler::{
+        Args, DynamicHandler, DynamicSyncHandler, FromArgs, Handler, HandlerOutput, SyncHandler, UnfinishedPolicy,
     },
     host::Operation,
     info::{HistoryInfo, WorkflowInfo, history, info},
     join::{JoinAll, join_all, try_join_all},
+    local_activity::{LocalActivity, LocalBody, local_activity},
     log::{Level, write as write_log},
+    metadata::{current_details, set_current_details},
     payload::{Bytes, FromPayload, Payload, PayloadError, ToPayload},
+    query::{QueryHandler, on_dynamic_query, on_query},
     random::{Random, random, uuid4},
-    signal::{Next, Signals, signals},
+    retry::RetryPolicy,
+    signal::{Next, SignalHandler, Signals, on_dynamic_signal, on_signal, signals},
+    sync::{Acquire, Mutex, MutexGuard, Semaphore, SemaphorePermit},
     task::{JoinHandle, spawn},
     time::now,
     timer::{Sleep, Timeout, TimeoutExt, Timer, sleep, timeout},
+    update::{UpdateHandler, UpdateInfo, all_handlers_finished, current_update, on_dynamic_update, on_update},
+    versioning::{deprecate_patch, patched, side_effect},
     workflow::Workflow,
 };
 
@@ -194,7 +228,9 @@ pub struct MustNotCompile;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{
-        guest::{describe, resume, start},
+        bindings::mainspring::workflow::types::FailureLink,
+        child::child_of_type,
+        guest::{answer_query, describe, resume, start},
         join::{Join, TryJoin},
         select::{Race, Winner},
         workflow::{Arguments, Entry, WorkflowFuture, WorkflowOutput, assert_names_differ},

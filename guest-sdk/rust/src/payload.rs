@@ -132,6 +132,20 @@ impl fmt::Display for PayloadError {
 
 impl std::error::Error for PayloadError {}
 
+/// A value that is a protobuf message of this type, in proto3's JSON.
+pub(crate) fn protobuf_json(message_type: &str, message: &impl Serialize) -> Result<Payload, PayloadError> {
+    let mut payload = encoded(JSON_PROTOBUF, serde_json::to_vec(message).map_err(PayloadError::new)?);
+    payload.metadata.push(("messageType".to_owned(), message_type.as_bytes().to_vec()));
+    Ok(payload)
+}
+
+/// The value of a search attribute, which names its type.
+pub(crate) fn search_attribute(kind: &str, value: &impl ToPayload) -> Result<Payload, PayloadError> {
+    let mut payload = value.to_payload()?;
+    payload.metadata.push(("type".to_owned(), kind.as_bytes().to_vec()));
+    Ok(payload)
+}
+
 /// Reads an only value from what may be no payload (as some SDKs send nothing for a missing result) or several.
 pub(crate) fn from_first<T: FromPayload>(payloads: &[Payload]) -> Result<T, PayloadError> {
     match payloads.first() {

@@ -32,6 +32,7 @@ impl Random {
     /// So many random bytes.
     pub fn bytes(self, len: usize) -> Vec<u8> {
         let runtime = Runtime::current();
+        runtime.draws();
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let count = (len - bytes.len()).min(MAX_BYTES_PER_CALL);

@@ -1,24 +1,28 @@
-//! One run of a workflow: what it started, what it waits for, and how events reach it.
+//! One run of a workflow: how events reach it, and how it runs until nothing can move.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
-    time::Duration,
+    task::Waker,
 };
 
 use crate::{
-    activity::ActivityOptions,
-    bindings::{Event, Status, mainspring::workflow::activation::Signal},
+    attributes::Upserted,
+    bindings::{Event, Status},
     cancellation::CancellationScope,
     error::WorkflowError,
-    executor::{Executor, WaiterId, Waiters},
+    executor::{Executor, TaskId, WaiterId, Waiters},
     failure::Failure,
-    host::{Host, Operation},
+    host::Host,
+    local_activity::LocalActivities,
+    operation::{Operations, Resolution},
     payload::Payload,
+    query::Queries,
+    signal::Signaled,
+    update::Updates,
     workflow::WorkflowFuture,
 };
 
@@ -30,50 +34,52 @@ thread_local! {
 pub(crate) struct Runtime {
     host: Box<dyn Host>,
     executor: Executor,
-    operations: RefCell<BTreeMap<Operation, Pending>>,
-    signals: RefCell<BTreeMap<String, Rc<SignalChannel>>>,
+    pub(crate) operations: Operations,
+    pub(crate) signaled: Signaled,
+    pub(crate) queries: Queries,
+    pub(crate) updates: Updates,
+    pub(crate) local_activities: LocalActivities,
+    pub(crate) upserted: Upserted,
+    pub(crate) current_details: RefCell<String>,
     pub(crate) conditions: Waiters,
     /// Conditions may have changed since they were last looked at.
     moved: Cell<bool>,
-    /// Those who want to know when a scope is canceled.
-    pub(crate) scope_waiters: Waiters,
+    /// All that waits for something other than an operation, and wants to know when a scope is canceled.
+    waits: RefCell<BTreeMap<WaiterId, Wait>>,
     last_waiter: Cell<WaiterId>,
     root: CancellationScope,
     scope: RefCell<CancellationScope>,
     cancel_reason: RefCell<Option<String>>,
     outcome: RefCell<Option<Result<Payload, WorkflowError>>>,
-    /// The run has ended: what is dropped from now on tells the host nothing.
+    /// The run has ended: what moves or is dropped from now on tells the host nothing, answers to updates apart.
     closed: Cell<bool>,
+    /// Set while code runs that may change nothing.
+    read_only: Cell<Option<ReadOnly>>,
 }
 
-/// An operation from its start until its result has been taken.
-struct Pending {
-    kind: Kind,
-    scope: CancellationScope,
-    cancel_sent: bool,
-    /// Nobody will ask for the result.
-    abandoned: bool,
-    waker: Option<Waker>,
-    resolution: Option<Resolution>,
+/// A wait for something other than an operation.
+struct Wait {
+    task: TaskId,
+    what: String,
+    waker: Waker,
 }
 
+/// Code that may change nothing, as nobody could repeat it.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Activity,
-    Timer,
+pub(crate) enum ReadOnly {
+    Query,
+    Validator,
+    SideEffect,
 }
 
-pub(crate) enum Resolution {
-    Activity(Result<Vec<Payload>, Box<Failure>>),
-    Fired,
-    Canceled,
-}
-
-/// The signals of one name that nobody has taken yet, and those who wait for more.
-#[derive(Default)]
-pub(crate) struct SignalChannel {
-    pub(crate) queue: RefCell<VecDeque<Vec<Payload>>>,
-    pub(crate) waiters: Waiters,
+impl ReadOnly {
+    fn name(self) -> &'static str {
+        match self {
+            ReadOnly::Query => "a query handler",
+            ReadOnly::Validator => "an update validator",
+            ReadOnly::SideEffect => "a side effect",
+        }
+    }
 }
 
 /// Does something with the run if there is one: for destructors, which may outlive it in tests.
@@ -90,17 +96,23 @@ impl Runtime {
         Rc::new(Self {
             host,
             executor: Executor::default(),
-            operations: RefCell::default(),
-            signals: RefCell::default(),
+            operations: Operations::default(),
+            signaled: Signaled::default(),
+            queries: Queries::default(),
+            updates: Updates::default(),
+            local_activities: LocalActivities::default(),
+            upserted: Upserted::default(),
+            current_details: RefCell::default(),
             conditions: Waiters::default(),
             moved: Cell::new(true),
-            scope_waiters: Waiters::default(),
+            waits: RefCell::default(),
             last_waiter: Cell::new(0),
             scope: RefCell::new(root.clone()),
             root,
             cancel_reason: RefCell::new(None),
             outcome: RefCell::new(None),
             closed: Cell::new(false),
+            read_only: Cell::new(None),
         })
     }
 
@@ -119,8 +131,52 @@ impl Runtime {
         CURRENT.set(Some(self.clone()));
     }
 
+    /// For what the host only tells. What changes something goes through [`command`](Self::command).
     pub(crate) fn host(&self) -> &dyn Host {
         &*self.host
+    }
+
+    /// Tells the host to do something, unless the run has ended: then there is nobody to do it for.
+    ///
+    /// # Panics
+    /// In a query handler, a validator or a side effect, which may change nothing.
+    pub(crate) fn command(&self, action: &str, command: impl FnOnce(&dyn Host)) {
+        self.changes(action);
+        if !self.closed.get() {
+            command(&*self.host);
+        }
+    }
+
+    /// Checks that something may change now.
+    ///
+    /// # Panics
+    /// In a query handler, a validator or a side effect.
+    pub(crate) fn changes(&self, action: &str) {
+        if let Some(read_only) = self.read_only.get() {
+            panic!("{} tried to {action}: it may only read, and change nothing", read_only.name());
+        }
+    }
+
+    /// Runs code that may change nothing.
+    pub(crate) fn read_only<R>(&self, what: ReadOnly, body: impl FnOnce() -> R) -> R {
+        struct Restore<'a>(&'a Cell<Option<ReadOnly>>, Option<ReadOnly>);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _restore = Restore(&self.read_only, self.read_only.replace(Some(what)));
+        body()
+    }
+
+    /// Checks that random numbers may be drawn, which moves the journal's stream.
+    ///
+    /// # Panics
+    /// In a query handler or a validator, which a replay does not repeat. A side effect is repeated.
+    pub(crate) fn draws(&self) {
+        if self.read_only.get() != Some(ReadOnly::SideEffect) {
+            self.changes("draw a random number");
+        }
     }
 
     // The activation.
@@ -129,12 +185,13 @@ impl Runtime {
     pub(crate) fn start(self: &Rc<Self>, workflow: WorkflowFuture) -> Status {
         self.install();
         let runtime = Rc::downgrade(self);
-        self.executor.spawn(Box::pin(async move {
+        let main = async move {
             let outcome = workflow.await;
             if let Some(runtime) = runtime.upgrade() {
-                runtime.outcome.replace(Some(outcome));
+                runtime.finish(outcome);
             }
-        }));
+        };
+        self.executor.spawn("main routine".into(), Box::pin(main));
         self.run()
     }
 
@@ -148,50 +205,62 @@ impl Runtime {
         self.run()
     }
 
-    fn apply(&self, event: Event) {
+    fn apply(self: &Rc<Self>, event: Event) {
         match event {
-            Event::ActivityResolved((operation, result)) => {
-                self.resolve(
-                    operation,
-                    Resolution::Activity(result.map_err(|links| Box::new(Failure::from_wit(links)))),
-                );
+            Event::ActivityResolved((operation, result)) | Event::ChildResolved((operation, result)) => {
+                self.resolve(operation, Resolution::Outcome(result.map_err(boxed_failure)));
             }
             Event::TimerFired(operation) => self.resolve(operation, Resolution::Fired),
-            Event::SignalReceived(Signal { name, input, .. }) => {
-                let channel = self.signal_channel(&name);
-                channel.queue.borrow_mut().push_back(input);
-                channel.waiters.wake_all();
+            Event::ChildStarted((operation, begun)) => self.child_begun(operation, begun.map_err(boxed_failure)),
+            Event::ExternalResolved((operation, failure)) => {
+                let delivered = failure.map_or(Ok(()), |links| Err(boxed_failure(links)));
+                self.resolve(operation, Resolution::Delivered(delivered));
             }
+            Event::SignalReceived(signal) => self.signal_received(signal.name, signal.input),
+            Event::UpdateRequested(update) => self.update_requested(update),
             Event::CancelRequested(reason) => {
                 self.cancel_reason.replace(Some(reason));
                 self.root.cancel();
                 // Also those that are shielded want to know of the request.
-                self.scope_waiters.wake_all();
+                self.wake_waits();
             }
         }
     }
 
-    /// Runs until nothing can move.
+    /// Runs until nothing can move. Also after the main routine has ended: what was woken by the same events may still
+    /// answer an update; whatever else it asks for then is left unsaid.
     fn run(&self) -> Status {
         loop {
-            while self.executor.run_one() {
-                if let Some(outcome) = self.outcome.take() {
-                    return self.close(outcome);
-                }
-            }
+            while self.executor.run_one() {}
             // Everybody is asleep; but what has run may have made conditions true, which wake nobody by themselves. Where
             // none was true the last time, nothing has run since, and to look again is useless.
             if !self.moved.take() || self.conditions.is_empty() {
-                return Status::Blocked;
+                break;
             }
             self.conditions.wake_all();
+        }
+        self.reject_updates_without_handler();
+        match self.outcome.take() {
+            Some(outcome) => self.close(outcome),
+            None => Status::Blocked,
+        }
+    }
+
+    /// The run ends with this, unless it has ended already.
+    pub(crate) fn finish(&self, outcome: Result<Payload, WorkflowError>) {
+        if !self.closed.replace(true) {
+            self.outcome.replace(Some(outcome));
         }
     }
 
     fn close(&self, outcome: Result<Payload, WorkflowError>) -> Status {
-        self.closed.set(true);
-        match outcome {
-            Ok(result) => Status::Completed(vec![result]),
+        self.warn_of_unfinished_handlers();
+        let error = match outcome {
+            Ok(result) => return Status::Completed(vec![result]),
+            Err(error) => error,
+        };
+        match error.into_continuation() {
+            Ok(continuation) => Status::ContinuedAsNew(continuation),
             // As in Temporal: a cancellation ends the workflow as canceled only where somebody asked it to cancel.
             Err(error) if error.is_canceled() && self.cancel_reason.borrow().is_some() => {
                 Status::Canceled(error.into_canceled_details())
@@ -202,8 +271,9 @@ impl Runtime {
 
     // What futures do.
 
-    pub(crate) fn spawn(&self, future: Pin<Box<dyn Future<Output = ()>>>) {
-        self.executor.spawn(future);
+    /// Runs the future as a routine of its own, with a name for people.
+    pub(crate) fn spawn(&self, name: String, future: Pin<Box<dyn Future<Output = ()>>>) {
+        self.executor.spawn(name, future);
     }
 
     /// A condition was true: what its routine does now may make others true.
@@ -217,84 +287,49 @@ impl Runtime {
         id
     }
 
-    pub(crate) fn start_timer(&self, after: Duration, summary: Option<&str>) -> Operation {
-        let timer = self.host.start_timer(after, summary);
-        self.started(timer, Kind::Timer);
-        timer
+    pub(crate) fn current_task(&self) -> TaskId {
+        self.executor.current()
     }
 
-    pub(crate) fn schedule_activity(&self, name: &str, input: &[Payload], options: &ActivityOptions) -> Operation {
-        let activity = self.host.schedule_activity(name, input, options);
-        self.started(activity, Kind::Activity);
-        activity
-    }
-
-    fn started(&self, operation: Operation, kind: Kind) {
-        let pending =
-            Pending { kind, scope: self.scope(), cancel_sent: false, abandoned: false, waker: None, resolution: None };
-        self.operations.borrow_mut().insert(operation, pending);
-    }
-
-    /// Takes the result of an operation, or registers who is to be woken by it.
-    pub(crate) fn poll_operation(&self, operation: Operation, cx: &mut Context<'_>) -> Poll<Resolution> {
-        let mut operations = self.operations.borrow_mut();
-        let pending = operations.get_mut(&operation).expect("a future is not polled again after it is done");
-        match pending.resolution.take() {
-            Some(resolution) => {
-                operations.remove(&operation);
-                Poll::Ready(resolution)
+    /// The routine that runs now waits: wakes it when a scope is canceled, until [`forget_wait`](Self::forget_wait).
+    pub(crate) fn wait(&self, id: WaiterId, waker: &Waker, what: impl FnOnce() -> String) {
+        let task = self.current_task();
+        let mut waits = self.waits.borrow_mut();
+        match waits.get_mut(&id) {
+            Some(wait) => {
+                wait.task = task;
+                wait.waker.clone_from(waker);
             }
             None => {
-                pending.waker = Some(cx.waker().clone());
-                // It belongs where it is awaited, so that a handle can be given to `shielded` or `timeout`.
-                pending.scope = self.scope();
-                Poll::Pending
+                waits.insert(id, Wait { task, what: what(), waker: waker.clone() });
             }
         }
     }
 
-    /// Nobody wants the result any more. A timer is canceled by that; an activity goes on.
-    pub(crate) fn abandon(&self, operation: Operation) {
-        let mut operations = self.operations.borrow_mut();
-        let Some(pending) = operations.get_mut(&operation) else {
-            return;
-        };
-        pending.abandoned = true;
-        pending.waker = None;
-        let cancel = pending.kind == Kind::Timer && pending.resolution.is_none();
-        if cancel || pending.resolution.is_some() {
-            operations.remove(&operation);
-        }
-        if cancel && !self.closed.get() {
-            self.host.cancel_timer(operation);
-        }
+    pub(crate) fn forget_wait(&self, id: WaiterId) {
+        self.waits.borrow_mut().remove(&id);
     }
 
-    /// Asks the host to cancel an activity, once. Its resolution follows as an event.
-    pub(crate) fn cancel_activity(&self, operation: Operation) {
-        if let Some(pending) = self.operations.borrow_mut().get_mut(&operation)
-            && pending.resolution.is_none()
-            && !pending.cancel_sent
-        {
-            pending.cancel_sent = true;
-            self.host.cancel_activity(operation);
-        }
+    fn wake_waits(&self) {
+        // Cloned, because what is woken may come back here to register again.
+        let wakers: Vec<_> = self.waits.borrow().values().map(|wait| wait.waker.clone()).collect();
+        wakers.into_iter().for_each(Waker::wake);
     }
 
-    fn resolve(&self, operation: Operation, resolution: Resolution) {
-        let mut operations = self.operations.borrow_mut();
-        // A timer may fire in the very batch of events that cancels it: what came first stands.
-        let Some(pending) = operations.get_mut(&operation).filter(|pending| pending.resolution.is_none()) else {
-            return;
-        };
-        if pending.abandoned {
-            operations.remove(&operation);
-            return;
+    /// What each routine waits for, for people.
+    pub(crate) fn stack_trace(&self) -> String {
+        let mut text = String::new();
+        for (task, name) in self.executor.tasks() {
+            let mut awaited = self.operations_awaited_by(task);
+            let waits = self.waits.borrow();
+            awaited.extend(waits.values().filter(|wait| wait.task == task).map(|wait| wait.what.clone()));
+            if awaited.is_empty() {
+                awaited.push("another routine".into());
+            }
+            text.push_str(&format!("{name} waits for\n"));
+            awaited.iter().for_each(|what| text.push_str(&format!("    {what}\n")));
         }
-        pending.resolution = Some(resolution);
-        if let Some(waker) = pending.waker.take() {
-            waker.wake();
-        }
+        text
     }
 
     // Scopes.
@@ -317,34 +352,12 @@ impl Runtime {
 
     /// A scope was canceled: cancels its operations in the order of their start, and wakes whoever waits in one.
     pub(crate) fn scopes_changed(&self) {
-        let canceled: Vec<_> = (self.operations.borrow().iter())
-            .filter(|(_, pending)| pending.resolution.is_none() && pending.scope.is_canceled())
-            .map(|(operation, pending)| (*operation, pending.kind))
-            .collect();
-        for (operation, kind) in canceled {
-            match kind {
-                Kind::Activity => self.cancel_activity(operation),
-                Kind::Timer => {
-                    self.host.cancel_timer(operation);
-                    self.resolve(operation, Resolution::Canceled);
-                }
-            }
-        }
-        self.scope_waiters.wake_all();
+        self.cancel_operations_of_canceled_scopes();
+        self.wake_waits();
     }
 
     pub(crate) fn cancel_reason(&self) -> Option<String> {
         self.cancel_reason.borrow().clone()
-    }
-
-    // Signals.
-
-    pub(crate) fn signal_channel(&self, name: &str) -> Rc<SignalChannel> {
-        let mut signals = self.signals.borrow_mut();
-        if let Some(channel) = signals.get(name) {
-            return channel.clone();
-        }
-        signals.entry(name.to_owned()).or_default().clone()
     }
 
     /// Ends the run without a word to the host.
@@ -355,4 +368,8 @@ impl Runtime {
         self.executor.clear();
         CURRENT.set(None);
     }
+}
+
+fn boxed_failure(links: Vec<crate::bindings::mainspring::workflow::types::FailureLink>) -> Box<Failure> {
+    Box::new(Failure::from_wit(links))
 }

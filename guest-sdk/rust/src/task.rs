@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     future::{Future, IntoFuture},
+    panic::Location,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -30,11 +31,13 @@ use crate::runtime::Runtime;
 /// wait_condition(|| !paused.get()).await?;
 /// # Ok(()) }
 /// ```
+#[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: IntoFuture<IntoFuture: 'static, Output: 'static>,
 {
     let runtime = Runtime::current();
+    runtime.changes("spawn a routine");
     let shared = Rc::new(RefCell::new(Shared { output: None, waker: None }));
     let future = runtime.scope().run(future);
     let routine = {
@@ -51,7 +54,7 @@ where
             }
         }
     };
-    runtime.spawn(Box::pin(routine));
+    runtime.spawn(format!("routine spawned at {}", Location::caller()), Box::pin(routine));
     JoinHandle { shared }
 }
 

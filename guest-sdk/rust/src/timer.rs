@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, IntoFuture},
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -11,7 +12,8 @@ use crate::{
     cancellation::{CancellationScope, Scoped},
     error::{Canceled, Elapsed},
     host::Operation,
-    runtime::{Resolution, Runtime, with_current},
+    operation::{Description, Kind, Resolution},
+    runtime::{Runtime, with_current},
 };
 
 /// A durable timer. It runs from when it is awaited, [started](Sleep::start), or handed to `join!` or `select!`.
@@ -41,6 +43,7 @@ impl Sleep {
     }
 
     /// Starts it now, to be awaited later. No time at all is over at once, without a timer.
+    #[track_caller]
     pub fn start(self) -> Timer {
         let runtime = Runtime::current();
         let state = if runtime.scope().is_canceled() {
@@ -48,7 +51,10 @@ impl Sleep {
         } else if self.duration.is_zero() {
             State::Done(Ok(()))
         } else {
-            State::Started(runtime.start_timer(self.duration, self.summary.as_deref()))
+            let description = Description::new(format!("timer of {:?}", self.duration), Location::caller());
+            State::Started(runtime.start_operation(Kind::Timer, description, |host| {
+                host.start_timer(self.duration, self.summary.as_deref())
+            }))
         };
         Timer { state }
     }
@@ -58,6 +64,7 @@ impl IntoFuture for Sleep {
     type Output = Result<(), Canceled>;
     type IntoFuture = Timer;
 
+    #[track_caller]
     fn into_future(self) -> Timer {
         self.start()
     }

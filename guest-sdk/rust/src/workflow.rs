@@ -70,11 +70,15 @@ impl Arguments {
     note = "declare it as `async fn …(…) -> WorkflowResult<T>`; `WorkflowResult<()>` where it has no result"
 )]
 pub trait WorkflowOutput {
+    /// What it returns when it succeeds.
+    type Value;
     /// Encodes the result.
     fn encode(self) -> WorkflowResult<Payload>;
 }
 
 impl<T: ToPayload, E: Into<WorkflowError>> WorkflowOutput for Result<T, E> {
+    type Value = T;
+
     fn encode(self) -> WorkflowResult<Payload> {
         let value = self.map_err(Into::into)?;
         Ok(value.to_payload().map_err(|error| error.of("the result of the workflow"))?)
@@ -124,6 +128,15 @@ macro_rules! export {
 
                 fn resume(events: ::std::vec::Vec<$crate::bindings::Event>) -> $crate::bindings::Status {
                     $crate::__private::resume(events)
+                }
+
+                fn answer_query(
+                    query: $crate::bindings::Query,
+                ) -> ::core::result::Result<
+                    ::std::vec::Vec<$crate::Payload>,
+                    ::std::vec::Vec<$crate::__private::FailureLink>,
+                > {
+                    $crate::__private::answer_query(query)
                 }
             }
 

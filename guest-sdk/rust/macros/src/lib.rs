@@ -3,6 +3,8 @@
 //! They generate little, and what they check is what the compiler's own message would leave unclear.
 
 mod activity;
+mod child_workflow;
+mod stub;
 mod workflow;
 
 use proc_macro::TokenStream;
@@ -13,6 +15,10 @@ use syn::{LitStr, parse::Parser};
 ///
 /// The arguments are the values that the client sent, one each; an `Option` may be missing. They are owned, and
 /// implement `serde::Deserialize`. The function returns a `WorkflowResult<T>` with `T: serde::Serialize`.
+///
+/// Beside the function comes a type of its name, for other workflows of the module to start it as a child, and for itself
+/// to go on in a new run: `order_workflow::child(order)` gives a `ChildWorkflow<T>`, and
+/// `order_workflow::continue_as_new(order)` a `ContinueAsNew`. The arguments must implement `serde::Serialize` for that.
 #[proc_macro_attribute]
 pub fn workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand(attribute, |name| workflow::expand(name, item.into()))
@@ -22,7 +28,15 @@ pub fn workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// activity type is the function's name as it stands, or that of `#[activity(name = "…")]`.
 #[proc_macro_attribute]
 pub fn activity(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    expand(attribute, |name| activity::expand(name, item.into()))
+    expand(attribute, |name| activity::STUB.expand(name, item.into()))
+}
+
+/// Makes a stub of a function without a body, for a workflow of another module or language: calling it gives a
+/// `ChildWorkflow` of what it is declared to return. The workflow type is the function's name in Pascal case, or that of
+/// `#[child_workflow(name = "…")]`. A workflow of the same module needs none: see `#[workflow]`.
+#[proc_macro_attribute]
+pub fn child_workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand(attribute, |name| child_workflow::STUB.expand(name, item.into()))
 }
 
 fn expand(

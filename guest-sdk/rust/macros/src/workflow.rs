@@ -24,12 +24,20 @@ pub fn expand(name: Option<LitStr>, item: TokenStream) -> syn::Result<TokenStrea
     let ident = &signature.ident;
     let mut read = Vec::new();
     let mut arguments = Vec::new();
+    let mut parameters = Vec::new();
+    let mut sent = Vec::new();
+    let mut bounds = Vec::new();
     for (index, input) in signature.inputs.iter().enumerate() {
         let (declaration, kind) = argument(input)?;
         let variable = syn::Ident::new(&format!("argument_{index}"), Span::call_site());
         let next = quote_spanned!(kind.span()=> ::mainspring_workflow::__private::Arguments::next::<#kind>);
         read.push(quote!(let #variable = #next(&mut arguments, #declaration);));
         arguments.push(quote!(#variable?));
+        let shown = shown_name(input).unwrap_or_else(|| variable.clone());
+        parameters.push(quote!(#shown: #kind));
+        sent.push(quote!(.arg(#shown)));
+        // The lifetime keeps the compiler from checking it here: who only runs the workflow need not send such values.
+        bounds.push(quote!(for<'unchecked> #kind: ::mainspring_workflow::ToPayload,));
     }
     let name = name.unwrap_or_else(|| LitStr::new(&pascal_case(&ident.to_string()), ident.span()));
     let encode = quote_spanned!(output.span()=> ::mainspring_workflow::__private::WorkflowOutput::encode);
@@ -44,6 +52,27 @@ pub fn expand(name: Option<LitStr>, item: TokenStream) -> syn::Result<TokenStrea
         #[allow(non_camel_case_types)]
         #[doc(hidden)]
         #visibility struct #ident {}
+
+        #[allow(dead_code)]
+        impl #ident {
+            /// This workflow as a child of another.
+            #visibility fn child(#(#parameters),*) -> ::mainspring_workflow::ChildWorkflow<
+                <#output as ::mainspring_workflow::__private::WorkflowOutput>::Value,
+            >
+            where
+                #(#bounds)*
+            {
+                ::mainspring_workflow::__private::child_of_type(#name) #(#sent)*
+            }
+
+            /// This workflow, going on in a new run.
+            #visibility fn continue_as_new(#(#parameters),*) -> ::mainspring_workflow::ContinueAsNew
+            where
+                #(#bounds)*
+            {
+                ::mainspring_workflow::continue_as_new().workflow_type(#name) #(#sent)*
+            }
+        }
 
         impl ::mainspring_workflow::Workflow for #ident {
             const NAME: &'static str = #name;
@@ -75,8 +104,19 @@ fn argument(input: &FnArg) -> syn::Result<(String, &Type)> {
     Ok((argument.to_token_stream().to_string().replace(" :", ":"), &argument.ty))
 }
 
+/// The argument's name, where it has one.
+fn shown_name(input: &FnArg) -> Option<syn::Ident> {
+    match input {
+        FnArg::Typed(argument) => match &*argument.pat {
+            syn::Pat::Ident(pattern) => Some(pattern.ident.clone()),
+            _ => None,
+        },
+        FnArg::Receiver(_) => None,
+    }
+}
+
 /// `order_workflow` → `OrderWorkflow`, as workflow types are usually written.
-fn pascal_case(name: &str) -> String {
+pub fn pascal_case(name: &str) -> String {
     name.trim_start_matches("r#")
         .split('_')
         .flat_map(|word| {

@@ -70,6 +70,78 @@ fn a_thousand_at_once_are_no_trouble() {
     assert_eq!(run.result::<Vec<u32>>().unwrap().len(), 1000);
 }
 
+#[test]
+fn each_answer_of_a_thousand_polls_one_future_only() {
+    thread_local! {
+        static POLLS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    #[workflow]
+    async fn counts(count: usize) -> WorkflowResult<usize> {
+        POLLS.set(0);
+        let all = (0..count).map(|_| {
+            let mut call = work("one").into_future();
+            std::future::poll_fn(move |cx| {
+                POLLS.set(POLLS.get() + 1);
+                std::pin::Pin::new(&mut call).poll(cx)
+            })
+        });
+        let results = try_join_all(all).await?;
+        assert_eq!(results.len(), count);
+        Ok(POLLS.get())
+    }
+    let mut run = TestRun::start::<counts>([1000]);
+    for operation in (1..=1000).rev() {
+        run.complete_activity(operation, "x");
+    }
+    assert_eq!(run.result::<usize>().unwrap(), 2000, "once when it begins and once when it is done");
+}
+
+#[test]
+fn a_request_to_cancel_reaches_a_thousand_activities_in_their_order() {
+    let mut run = TestRun::start::<fans_out>([1000]);
+    run.request_cancel("enough");
+    let canceled: Vec<_> = asked(&run).into_iter().skip(1000).collect();
+    assert_eq!(canceled, (1..=1000).map(|operation| format!("cancel {operation}")).collect::<Vec<_>>());
+    run.cancel_activity(7);
+    assert!(run.is_canceled());
+}
+
+#[test]
+fn anything_that_can_be_awaited_can_race() {
+    #[workflow]
+    async fn mixed() -> WorkflowResult<&'static str> {
+        let mut stops = signals::<()>("stop");
+        let semaphore = Semaphore::new(1);
+        let _held = semaphore.acquire().await?;
+        let routine = spawn(async { sleep(seconds(60)).await });
+        let child = child_workflow::<()>("Child");
+        select! {
+            done = work("activity") => { done?; Ok("activity") }
+            done = sleep(seconds(9)) => { done?; Ok("timer") }
+            done = child => { done?; Ok("child") }
+            done = stops.next() => { done?; Ok("signal") }
+            done = semaphore.acquire() => { drop(done?); Ok("permit") }
+            done = routine => { done?; Ok("routine") }
+            done = external_workflow("x").signal("y") => { done?; Ok("message") }
+            done = wait_condition(|| false) => { done?; Ok("condition") }
+            reason = canceled() => { info!("{reason}"); Ok("cancel request") }
+        }
+    }
+    let outcome = |act: fn(&mut TestRun)| {
+        let mut run = TestRun::start::<mixed>(NONE);
+        assert_eq!(asked(&run), ["1:activity", "2:9s", "3:Child", "4:signal y", "5:60s"]);
+        act(&mut run);
+        run.result::<String>().unwrap()
+    };
+    assert_eq!(outcome(|run| run.complete_activity(1, "x")), "activity");
+    assert_eq!(outcome(|run| run.fire_timer(2)), "timer");
+    assert_eq!(outcome(|run| run.complete_child(3, ())), "child");
+    assert_eq!(outcome(|run| run.signal("stop", ())), "signal");
+    assert_eq!(outcome(|run| run.deliver(4)), "message");
+    assert_eq!(outcome(|run| run.fire_timer(5)), "routine");
+}
+
 #[workflow]
 async fn races() -> WorkflowResult<String> {
     select! {
