@@ -230,6 +230,7 @@ impl<'a> Run<'a> {
             module: self.digest,
             attempt: 1,
             started_event_id,
+            updates: &[],
             history: self,
             modules: &self.bytes,
         };

@@ -103,7 +103,7 @@ pub fn deliver(
             let cause = refusal(message, failure_type);
             let info = child_info(&ended, failed.initiated_event_id, RetryState::NonRetryableFailure);
             let failure = child_failure(ChildEnd::NotStarted, info, cause);
-            Ok(ended.for_guest.then(|| Event::ChildStarted((ended.operation, Err(failure)))))
+            Ok(ended.for_guest.then_some(Event::ChildStarted((ended.operation, Err(failure)))))
         }
         Attributes::ChildWorkflowExecutionStartedEventAttributes(started) => {
             let run_id = started.workflow_execution.as_ref().map_or("", |execution| execution.run_id.as_str());

@@ -6,11 +6,8 @@ use mainspring_api::{
     command::{Command, command::Attributes as Asked},
     enums::EventType,
     history::{HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes},
-    protocol::Message,
-    update::Response,
 };
-use mainspring_core::command;
-use prost::Message as _;
+use mainspring_core::{command, protocol};
 
 use crate::{TaskFailure, operations::Issued, patches};
 
@@ -63,11 +60,25 @@ impl Matching {
         Ok(issued.starts)
     }
 
-    /// The marker of a change whose last trace has been taken out of the workflow: it was deprecated before that.
+    /// What a change has left behind that is asked for no more: its marker, once it was deprecated, and from then on what
+    /// lists show of it.
     fn is_leftover_of_a_patch(&self, event: &HistoryEvent) -> bool {
-        let Some((id, true)) = patches::of_event(event) else { return false };
-        let next = self.commands.front().and_then(|issued| patch_of(&issued.command));
-        next.is_none_or(|(next, _)| next != id)
+        let next = self.commands.front().map(|issued| &issued.command);
+        match &event.attributes {
+            Some(Attributes::UpsertWorkflowSearchAttributesEventAttributes(upserted)) => {
+                let asked = next.and_then(|command| match &command.attributes {
+                    Some(Asked::UpsertWorkflowSearchAttributesCommandAttributes(asked)) => {
+                        asked.search_attributes.as_ref()
+                    }
+                    _ => None,
+                });
+                patches::lists_changes(upserted.search_attributes.as_ref()) && !patches::lists_changes(asked)
+            }
+            _ => match patches::of_event(event) {
+                Some((id, true)) => next.and_then(patch_of).is_none_or(|(next, _)| next != id),
+                _ => false,
+            },
+        }
     }
 
     /// An event that no command causes.
@@ -101,34 +112,8 @@ fn check(
         return Ok(());
     }
     match &issued.message {
-        Some(message) => check_answer(message, event),
+        Some(message) => protocol::check(message, event),
         None => command::check(&issued.command, event, started),
-    }
-}
-
-/// Compares the answer to an update with what the journal says that it was.
-fn check_answer(message: &Message, event: &HistoryEvent) -> Result<(), String> {
-    let differ = |what: &str| Err(format!("the answer to update {:?} {what}", message.protocol_instance_id));
-    match &event.attributes {
-        Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(has)) => {
-            match message.id.ends_with("/accept") && has.protocol_instance_id == message.protocol_instance_id {
-                true => Ok(()),
-                false => differ("is not the acceptance that the journal has"),
-            }
-        }
-        Some(Attributes::WorkflowExecutionUpdateCompletedEventAttributes(has)) => {
-            let response = message.body.as_ref().and_then(|body| Response::decode(body.value.as_slice()).ok());
-            let id = has.meta.as_ref().map_or("", |meta| meta.update_id.as_str());
-            match response {
-                Some(_) if id != message.protocol_instance_id || !message.id.ends_with("/complete") => {
-                    differ("is not the one that the journal has")
-                }
-                Some(response) if response.outcome != has.outcome => differ("has another outcome"),
-                Some(_) => Ok(()),
-                None => differ("is not the completion that the journal has"),
-            }
-        }
-        _ => differ("stands where the journal has something else"),
     }
 }
 

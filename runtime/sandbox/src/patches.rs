@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use mainspring_api::{
-    common::Payloads,
+    common::{Payloads, SearchAttributes},
     history::{HistoryEvent, history_event::Attributes},
 };
 use serde_json::{Value, json};
@@ -69,6 +69,13 @@ pub fn read(details: &HashMap<String, Payloads>) -> Option<(String, bool)> {
     let payload = details.get(DETAILS)?.payloads.first()?;
     let data: Value = serde_json::from_slice(&payload.data).ok()?;
     Some((data["id"].as_str()?.to_owned(), data["deprecated"].as_bool().unwrap_or(false)))
+}
+
+/// Whether these are what lists show of changes, and nothing else.
+pub fn lists_changes(attributes: Option<&SearchAttributes>) -> bool {
+    attributes.is_some_and(|attributes| {
+        attributes.indexed_fields.len() == 1 && attributes.indexed_fields.contains_key(SEARCH_ATTRIBUTE)
+    })
 }
 
 /// The same, of an event.

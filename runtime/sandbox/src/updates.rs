@@ -142,7 +142,7 @@ fn message<T: Name>(update_id: &str, what: &str, body: &T) -> Message {
     Message {
         id: format!("{update_id}/{what}"),
         protocol_instance_id: update_id.to_owned(),
-        body: Some(Any { type_url: T::type_url(), value: body.encode_to_vec(), ..Default::default() }),
+        body: Some(Any { type_url: T::type_url(), value: body.encode_to_vec() }),
         sequencing_id: None,
     }
 }

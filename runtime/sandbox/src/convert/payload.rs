@@ -74,8 +74,14 @@ pub fn json_payload(value: &serde_json::Value) -> proto::Payload {
 
 /// The line that people see beside a command: a payload that holds one JSON string, as the field asks for.
 pub fn summary_to_proto(summary: Option<String>) -> Option<UserMetadata> {
-    let summary = summary.filter(|summary| !summary.is_empty())?;
-    Some(UserMetadata { summary: Some(json_payload(&serde_json::Value::String(summary))), details: None })
+    metadata_to_proto(summary, None)
+}
+
+/// The same, with the lines that belong to it.
+pub fn metadata_to_proto(summary: Option<String>, details: Option<String>) -> Option<UserMetadata> {
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty()).map(|text| json_payload(&text.into()));
+    let (summary, details) = (text(summary), text(details));
+    (summary.is_some() || details.is_some()).then_some(UserMetadata { summary, details })
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! `mainspring:workflow/attributes`.
 
+use std::collections::HashMap;
+
 use mainspring_api::{
     command::{
-        ModifyWorkflowPropertiesCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes,
+        Command, ModifyWorkflowPropertiesCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes,
+        command::Attributes,
     },
-    common::{Memo, SearchAttributes},
+    common::{self as proto, Memo, SearchAttributes},
     enums::CommandType,
 };
 
@@ -31,14 +34,18 @@ impl attributes::Host for HostState {
 
     fn upsert_search_attributes(&mut self, fields: Vec<(String, Option<Payload>)>) -> wasmtime::Result<()> {
         self.commanding("attributes.upsert-search-attributes")?;
-        let attributes = UpsertWorkflowSearchAttributesCommandAttributes {
-            search_attributes: Some(SearchAttributes { indexed_fields: changes_to_proto(fields) }),
-        };
-        let command = command(
-            CommandType::UpsertWorkflowSearchAttributes,
-            Attributes::UpsertWorkflowSearchAttributesCommandAttributes(attributes),
-            None,
-        );
+        let command = upsert_search_attributes(changes_to_proto(fields));
         Ok(self.operations.tell(command, None, &self.limits)?)
     }
+}
+
+pub(super) fn upsert_search_attributes(indexed_fields: HashMap<String, proto::Payload>) -> Command {
+    let attributes = UpsertWorkflowSearchAttributesCommandAttributes {
+        search_attributes: Some(SearchAttributes { indexed_fields }),
+    };
+    command(
+        CommandType::UpsertWorkflowSearchAttributes,
+        Attributes::UpsertWorkflowSearchAttributesCommandAttributes(attributes),
+        None,
+    )
 }

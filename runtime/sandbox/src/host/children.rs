@@ -14,7 +14,7 @@ use crate::{
         types::{Operation, Payload},
     },
     convert::{
-        payload::{header_to_proto, memo_to_proto, payloads_to_proto, search_attributes_to_proto, summary_to_proto},
+        payload::{header_to_proto, memo_to_proto, metadata_to_proto, payloads_to_proto, search_attributes_to_proto},
         retry_policy_to_proto,
         time::duration_to_proto,
     },
@@ -75,7 +75,7 @@ impl children::Host for HostState {
         let command = command(
             CommandType::StartChildWorkflowExecution,
             Attributes::StartChildWorkflowExecutionCommandAttributes(attributes),
-            summary_to_proto(options.summary),
+            metadata_to_proto(options.summary, options.details),
         );
         Ok(self.operations.start_child(command, name, options.cancellation_type, &self.limits)?)
     }

@@ -9,14 +9,17 @@ use mainspring_api::{
     failure::Failure,
 };
 
-use super::{Fault, HostState};
+use super::{Fault, HostState, attributes::upsert_search_attributes};
 use crate::{
     bindings::{
         markers,
         types::{FailureLink, Payload},
         versioning,
     },
-    convert::{failure::failure_to_proto, payload::payloads_to_proto},
+    convert::{
+        failure::failure_to_proto,
+        payload::{json_payload, payloads_to_proto},
+    },
     operations::command,
     patches::{self, Patch},
 };
@@ -58,6 +61,11 @@ impl HostState {
             Patch::New => {
                 let command = marker(patches::MARKER.to_owned(), patches::details(&id, deprecated), None);
                 self.operations.tell(command, None, &self.limits)?;
+                if !deprecated {
+                    let taken = json_payload(&self.patches.taken().into());
+                    let attributes = HashMap::from([(patches::SEARCH_ATTRIBUTE.to_owned(), taken)]);
+                    self.operations.tell(upsert_search_attributes(attributes), None, &self.limits)?;
+                }
                 Ok(true)
             }
         }

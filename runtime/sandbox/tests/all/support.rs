@@ -155,6 +155,7 @@ impl Run {
             module: self.module,
             attempt: 1,
             started_event_id: self.events.len() as i64,
+            updates: &[],
             history: &journal,
             modules: &Puppets,
         };

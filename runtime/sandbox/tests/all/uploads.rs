@@ -272,6 +272,7 @@ fn bytes_that_are_not_the_module_s_are_refused() {
         module: Digest::of(b"these bytes"),
         attempt: 1,
         started_event_id: 3,
+        updates: &[],
         history: &Wrong,
         modules: &Wrong,
     };

@@ -56,7 +56,6 @@ pub(super) async fn poll(
         outcome: answer.outcome,
         stage: answer.stage,
         update_ref: answer.update_ref,
-        ..Default::default()
     })
 }
 
