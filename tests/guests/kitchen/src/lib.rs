@@ -4,6 +4,7 @@
 
 mod activities;
 mod cancellation;
+mod conversations;
 mod messages;
 mod plain;
 
@@ -16,6 +17,15 @@ mainspring_workflow::export!(
     cancellation::cancel_me,
     cancellation::cancel_types,
     cancellation::ignore_cancel,
+    conversations::approval,
+    conversations::countdown,
+    conversations::double,
+    conversations::facts,
+    conversations::failing_child,
+    conversations::leaves_a_child,
+    conversations::messenger,
+    conversations::sum_of_children,
+    conversations::third_time_lucky,
     messages::condition,
     messages::signal_counter,
     messages::signal_or_timeout,
