@@ -284,10 +284,11 @@ impl Step<'_> {
     ) -> Result<CompletionOutcome, Rejection> {
         self.check_workflow_task(completion.started_event_id, completion.attempt)?;
         let WorkflowTaskCompletion { commands, messages, identity, build_id, sdk_metadata, .. } = completion;
+        crate::command::check_sequence(&commands)?;
         let deeds = match self.check_completion(commands, messages) {
             Ok(deeds) => deeds,
             Err(bad) => {
-                let failure = crate::failure::application(&bad.message, bad.cause.as_str_name(), false);
+                let failure = crate::failure::server(&bad.to_string());
                 self.fail_started_workflow_task(bad.cause, failure, &identity, retry_after);
                 return Ok(CompletionOutcome::Failed(bad));
             }
@@ -332,10 +333,7 @@ impl Step<'_> {
         let deeds = self.state.plan(commands, messages)?;
         if closes && (!self.state.buffered.is_empty() || self.state.registry.has_unsent()) {
             self.state.registry.close_attempted = true;
-            return Err(BadCommand {
-                cause: WorkflowTaskFailedCause::UnhandledCommand,
-                message: "UnhandledCommand: new events arrived before the workflow could close".into(),
-            });
+            return Err(BadCommand { cause: WorkflowTaskFailedCause::UnhandledCommand, message: String::new() });
         }
         Ok(deeds)
     }
