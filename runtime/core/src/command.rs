@@ -22,7 +22,7 @@ use crate::{
     limits::temporal as limits, retry, step::Setting, time, validate,
 };
 
-pub use crate::compare::{check, describe, describe_event, is_command_event};
+pub use crate::compare::{check, completed_event_id, describe, describe_event, is_command_event};
 
 /// A command that cannot be carried out: the workflow task fails. It reads as Temporal has it: cause, then message.
 #[derive(Clone, Debug, PartialEq)]
