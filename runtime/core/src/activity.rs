@@ -414,30 +414,41 @@ impl Step<'_> {
         true
     }
 
-    /// Timeouts and ends of pauses that have come.
+    /// Timeouts and ends of pauses that have come, and whatever is due because of them.
     pub(crate) fn advance_activities(&mut self) {
-        let mut due: Vec<(Time, i64, Option<TimeoutType>)> = self
-            .state
-            .activities
-            .values()
-            .filter_map(|activity| activity.next_deadline().map(|(at, what)| (at, activity.scheduled_event_id, what)))
-            .filter(|(at, _, _)| *at <= self.now)
-            .collect();
-        due.sort_by_key(|(at, scheduled_event_id, _)| (*at, *scheduled_event_id));
-        for (_, scheduled_event_id, timeout_type) in due {
-            match timeout_type {
-                Some(timeout_type) => {
-                    if let Some(activity) = self.state.activities.get(&scheduled_event_id).cloned() {
-                        self.time_out_activity(&activity, timeout_type);
-                    }
+        while self.state.is_running() {
+            let mut due: Vec<(Time, i64, Option<TimeoutType>)> = self
+                .state
+                .activities
+                .values()
+                .filter_map(|activity| {
+                    activity.next_deadline().map(|(at, what)| (at, activity.scheduled_event_id, what))
+                })
+                .filter(|(at, _, _)| *at <= self.now)
+                .collect();
+            if due.is_empty() {
+                return;
+            }
+            due.sort_by_key(|(at, scheduled_event_id, _)| (*at, *scheduled_event_id));
+            for (_, scheduled_event_id, timeout_type) in due {
+                self.advance_activity(scheduled_event_id, timeout_type);
+            }
+        }
+    }
+
+    fn advance_activity(&mut self, scheduled_event_id: i64, timeout_type: Option<TimeoutType>) {
+        match timeout_type {
+            Some(timeout_type) => {
+                if let Some(activity) = self.state.activities.get(&scheduled_event_id).cloned() {
+                    self.time_out_activity(&activity, timeout_type);
                 }
-                None => {
-                    if let Some(activity) = self.state.activities.get_mut(&scheduled_event_id) {
-                        activity.phase = Phase::Ready;
-                    }
-                    self.touch(scheduled_event_id);
-                    self.ready_activities.insert(scheduled_event_id);
+            }
+            None => {
+                if let Some(activity) = self.state.activities.get_mut(&scheduled_event_id) {
+                    activity.phase = Phase::Ready;
                 }
+                self.touch(scheduled_event_id);
+                self.ready_activities.insert(scheduled_event_id);
             }
         }
     }

@@ -37,7 +37,7 @@ impl Step<'_> {
             external_workflow_execution: request.origin.map(|origin| origin.execution),
         };
         self.record_or_buffer(requested.into());
-        self.schedule_workflow_task();
+        self.schedule_workflow_task_now();
         Ok(())
     }
 

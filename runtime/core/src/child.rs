@@ -82,9 +82,9 @@ impl Child {
 pub(crate) fn check(asked: &Asked, namespace: &str) -> Result<(), BadCommand> {
     let workflow_type = asked.workflow_type.as_ref().map_or("", |workflow_type| &workflow_type.name);
     let task_queue = asked.task_queue.as_ref().map_or("", |task_queue| &task_queue.name);
-    let (id, given) = (&asked.workflow_id, &asked.namespace);
+    let (id, given) = (&asked.workflow_id, namespace);
     let bad = |message: String| Err(BadCommand { cause: Cause::BadStartChildExecutionAttributes, message });
-    check_namespace(given, namespace).or_else(bad)?;
+    check_namespace(&asked.namespace, namespace).or_else(bad)?;
     let command = "StartChildWorkflowExecutionCommand";
     if id.is_empty() {
         return bad(format!(

@@ -18,18 +18,38 @@ use mainspring_api::{
 };
 
 use crate::{
-    RunState, Step, attributes, child, continue_as_new, external, external::Message, limits::temporal as limits, retry,
-    step::Setting, time, validate,
+    Rejection, RunState, Step, attributes, child, continue_as_new, external, external::Message,
+    limits::temporal as limits, retry, step::Setting, time, validate,
 };
 
-pub use crate::compare::{check, describe, describe_event, is_command_event};
+pub use crate::compare::{check, completed_event_id, describe, describe_event, is_command_event};
 
-/// A command that cannot be carried out: the workflow task fails.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{message}")]
+/// A command that cannot be carried out: the workflow task fails. It reads as Temporal has it: cause, then message.
+#[derive(Clone, Debug, PartialEq)]
 pub struct BadCommand {
     pub cause: Cause,
+    /// May be empty, where the cause says it all.
     pub message: String,
+}
+
+impl std::error::Error for BadCommand {}
+
+impl std::fmt::Display for BadCommand {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&in_camel_case(self.cause.as_str_name(), "WORKFLOW_TASK_FAILED_CAUSE_"))?;
+        match self.message.as_str() {
+            "" => Ok(()),
+            message => write!(formatter, ": {message}"),
+        }
+    }
+}
+
+/// The name of a protobuf enum's value as Go prints it.
+fn in_camel_case(name: &str, prefix: &str) -> String {
+    let words = name.strip_prefix(prefix).unwrap_or(name).split('_');
+    words
+        .map(|word| word.get(..1).unwrap_or_default().to_owned() + &word.get(1..).unwrap_or_default().to_lowercase())
+        .collect()
 }
 
 fn bad<T>(cause: Cause, message: impl Into<String>) -> Result<T, BadCommand> {
@@ -47,15 +67,30 @@ pub fn closes(command: &Command) -> bool {
     )
 }
 
+/// What closes the run comes last: a completion that has it otherwise is refused as a whole.
+pub(crate) fn check_sequence(commands: &[Command]) -> Result<(), Rejection> {
+    let last = commands.len().saturating_sub(1);
+    let Some((_, early)) = commands.iter().enumerate().find(|(at, command)| closes(command) && *at != last) else {
+        return Ok(());
+    };
+    let name = |command: &Command| in_camel_case(command.command_type().as_str_name(), "COMMAND_TYPE_");
+    Err(Rejection::invalid(format!(
+        "invalid command sequence: [{}], command {} must be the last command.",
+        commands.iter().map(name).collect::<Vec<_>>().join(", "),
+        name(early)
+    )))
+}
+
+/// What Temporal says of a command that its state does not allow.
+fn invalid_state(action: &str, details: &str) -> String {
+    format!("invalid history builder state for action: {action}, {details}")
+}
+
 impl Step<'_> {
     /// Checks all commands of a task before the first of them changes anything.
     pub(crate) fn check_commands(&self, commands: &[Command]) -> Result<(), BadCommand> {
         let mut pending = Pending::of(self.state);
-        for (index, command) in commands.iter().enumerate() {
-            if closes(command) && index + 1 != commands.len() {
-                let message = format!("{} must be the last command", command.command_type().as_str_name());
-                return bad(Cause::UnhandledCommand, message);
-            }
+        for command in commands {
             self.state.check_command(command, &self.setting, &mut pending)?;
         }
         Ok(())
@@ -70,7 +105,8 @@ impl RunState {
                 let cause = Cause::PendingActivitiesLimitExceeded;
                 check_pending(pending.activity_ids.len(), "activities", cause)?;
                 if !pending.activity_ids.insert(asked.activity_id.clone()) {
-                    let message = format!("ScheduleActivityTaskCommand: activity id {:?} is in use", asked.activity_id);
+                    let details = format!("ActivityID: {}", asked.activity_id);
+                    let message = invalid_state("add-activitytask-scheduled-event", &details);
                     return bad(Cause::ScheduleActivityDuplicateId, message);
                 }
                 Ok(())
@@ -79,10 +115,8 @@ impl RunState {
                 if self.activities.contains_key(&asked.scheduled_event_id) {
                     return Ok(());
                 }
-                let message = format!(
-                    "RequestCancelActivityTaskCommand: no open activity was scheduled by event {}",
-                    asked.scheduled_event_id
-                );
+                let details = format!("ScheduledEventID: {}", asked.scheduled_event_id);
+                let message = invalid_state("add-activitytask-cancel-requested-event", &details);
                 bad(Cause::BadRequestCancelActivityAttributes, message)
             }
             Some(Asked::StartTimerCommandAttributes(asked)) => {
@@ -90,23 +124,13 @@ impl RunState {
                 validate::name("TimerId", &asked.timer_id).or_else(|error| bad(cause, error.to_string()))?;
                 validate::duration("StartToFireTimeout", asked.start_to_fire_timeout.as_ref())
                     .or_else(|error| bad(cause, error.to_string()))?;
-                if time::positive(asked.start_to_fire_timeout.as_ref()).is_none() {
-                    return bad(
-                        cause,
-                        format!(
-                            "A valid StartToFireTimeout is not set on StartTimerCommand. TimerId={}",
-                            asked.timer_id
-                        ),
-                    );
-                }
                 if pending.timer_ids.len() >= limits::PENDING_PER_KIND {
                     return bad(cause, format!("more than {} pending timers", limits::PENDING_PER_KIND));
                 }
                 if !pending.timer_ids.insert(asked.timer_id.clone()) {
-                    return bad(
-                        Cause::StartTimerDuplicateId,
-                        format!("StartTimerCommand: timer id {:?} is in use", asked.timer_id),
-                    );
+                    let details = format!("TimerID: {}", asked.timer_id);
+                    let message = invalid_state("add-timer-started-event", &details);
+                    return bad(Cause::StartTimerDuplicateId, message);
                 }
                 Ok(())
             }
@@ -115,7 +139,8 @@ impl RunState {
                 if pending.timer_ids.remove(&asked.timer_id) || self.has_buffered_timer(&asked.timer_id) {
                     return Ok(());
                 }
-                let message = format!("CancelTimerCommand: no timer with id {:?} is open", asked.timer_id);
+                let details = format!("TimerID: {}", asked.timer_id);
+                let message = invalid_state("add-timer-canceled-event", &details);
                 bad(Cause::BadCancelTimerAttributes, message)
             }
             Some(Asked::CompleteWorkflowExecutionCommandAttributes(asked)) => {

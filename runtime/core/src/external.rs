@@ -5,7 +5,7 @@
 //! | — | command | pending | SignalExternalWorkflowExecutionInitiated, RequestCancel… |
 //! | pending | delivered | — | ExternalWorkflowExecutionSignaled, …CancelRequested |
 //! | pending | could not be delivered | — | SignalExternalWorkflowExecutionFailed, RequestCancel…Failed |
-//! | pending | this run closes | — | nothing: it is delivered all the same (see [`crate::outbox`]) |
+//! | pending | this run closes | — | nothing: what becomes of it tells [`crate::outbox`] |
 
 use mainspring_api::{
     command::{
@@ -43,6 +43,16 @@ pub struct External {
 pub enum Message {
     Signal(SignalInitiated),
     Cancel(CancelInitiated),
+}
+
+impl External {
+    /// The WorkflowTaskCompleted of the turn in which it was sent.
+    pub(crate) fn turn(&self) -> i64 {
+        match &self.message {
+            Message::Signal(initiated) => initiated.workflow_task_completed_event_id,
+            Message::Cancel(initiated) => initiated.workflow_task_completed_event_id,
+        }
+    }
 }
 
 /// Which workflow a message comes from.

@@ -28,6 +28,15 @@ pub fn application(message: &str, kind: &str, non_retryable: bool) -> Failure {
     }
 }
 
+/// What a worker asked for cannot be carried out.
+pub fn server(message: &str) -> Failure {
+    Failure {
+        message: message.into(),
+        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo::default())),
+        ..Default::default()
+    }
+}
+
 /// The run closed after it had accepted an update, and will not answer it.
 pub fn accepted_update_completed_workflow() -> Failure {
     let message = "Workflow Update failed because the Workflow completed before the Update completed.";

@@ -9,6 +9,9 @@
 //! | start a child, signal, cancel | the run is open, and its answer is neither an event nor buffered | the events, and the row's buffered events |
 //! | the same, and close a child, report to the parent | the run is closed, and its answer has not come | the closing event, and the row's list of those left |
 //!
+//! A message that a workflow sends in the very turn in which it ends is dropped, as in Temporal; one of an earlier turn
+//! reaches its target even though its sender has closed.
+//!
 //! So nothing is lost: after a crash [`RunState::effects`] has whatever is undelivered. And nothing is done twice, though
 //! it may be delivered twice: a start and a signal carry a request id that is a function of the run and the initiated
 //! event alone, by which their target knows them again; to cancel and to close are idempotent; and a second answer finds
@@ -200,9 +203,10 @@ impl RunState {
     /// What is left to be done by a run that closes with this event.
     pub(crate) fn effects_of_close(&self, closed: &Attributes) -> BTreeMap<i64, Effect> {
         let mut outbox: BTreeMap<i64, Effect> = BTreeMap::new();
-        let unanswered = self.external.values().filter(|external| !external.answered);
-        outbox
-            .extend(unanswered.filter_map(|it| Some((it.initiated_event_id, self.effect_of(it.initiated_event_id)?))));
+        // What a workflow sends in the very turn in which it ends is never sent: so it is in Temporal.
+        let last_turn = Some(crate::compare::completed_event_id(closed)).filter(|event_id| *event_id != 0);
+        let sent = self.external.values().filter(|external| !external.answered && Some(external.turn()) != last_turn);
+        outbox.extend(sent.filter_map(|it| Some((it.initiated_event_id, self.effect_of(it.initiated_event_id)?))));
         // A run that is reset lives on in another one: its children have not lost their parent, nor its parent a child.
         let is_reset = matches!(closed, Attributes::WorkflowExecutionTerminatedEventAttributes(terminated)
             if terminated.identity == HISTORY_RESETTER);

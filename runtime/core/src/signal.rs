@@ -19,11 +19,18 @@ pub struct Signal {
     pub origin: Option<Origin>,
 }
 
+impl Signal {
+    /// Refuses what no run can take.
+    pub fn validate(&self) -> Result<(), Rejection> {
+        validate::name("SignalName", &self.name)?;
+        validate::optional_name("RequestId", &self.request_id)?;
+        validate::payloads("Signal input", self.input.as_ref())
+    }
+}
+
 impl Step<'_> {
     pub fn signal(&mut self, signal: Signal) -> Result<(), Rejection> {
-        validate::name("SignalName", &signal.name)?;
-        validate::optional_name("RequestId", &signal.request_id)?;
-        validate::payloads("Signal input", signal.input.as_ref())?;
+        signal.validate()?;
         if !self.state.is_running() {
             return Err(Rejection::closed());
         }
@@ -35,6 +42,12 @@ impl Step<'_> {
             return Err(Rejection::invalid("exceeded workflow execution limit for signal events"));
         }
         self.make_room_in_buffer();
+        self.record_signal(signal);
+        self.schedule_workflow_task();
+        Ok(())
+    }
+
+    pub(crate) fn record_signal(&mut self, signal: Signal) {
         let signaled = WorkflowExecutionSignaledEventAttributes {
             signal_name: signal.name,
             input: signal.input,
@@ -45,8 +58,6 @@ impl Step<'_> {
             ..Default::default()
         };
         self.record_or_buffer(signaled.into());
-        self.schedule_workflow_task();
-        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@
 //! | admitted, sent | rejection | — | nothing |
 //! | sent | the task completes without a word about it | — | nothing: it is rejected |
 //! | accepted | response | completed | WorkflowExecutionUpdateCompleted |
+//! | sent | the task's completion cannot be carried out | — | nothing: it is aborted |
+//! | sent | the task fails or times out | sent | nothing: the next attempt brings it again |
 //! | admitted, sent | the run closes | — | nothing: it is aborted |
 //! | accepted | the run closes | accepted | nothing: whoever waits is told that it has failed |
 //!
@@ -224,7 +226,11 @@ impl Step<'_> {
         }
         self.state.check_update_limits()?;
         self.state.registry.admitted.push(request);
-        self.schedule_speculative_workflow_task();
+        // A run that still waits for its start begins at once: its first task cannot be speculative.
+        match self.state.start_delay_end() {
+            Some(_) => self.schedule_workflow_task_now(),
+            None => self.schedule_speculative_workflow_task(),
+        }
         Ok(Stage::Admitted)
     }
 
@@ -293,6 +299,16 @@ impl Step<'_> {
         let unanswered = std::mem::take(&mut self.state.registry.sent);
         for update_id in unanswered {
             self.reject_update(update_id, failure::unprocessed_update());
+        }
+    }
+
+    /// A worker's completion could not be carried out. It has seen these updates, and is not to be brought them again.
+    pub(crate) fn abort_sent_updates(&mut self) {
+        for update_id in std::mem::take(&mut self.state.registry.sent) {
+            self.state.registry.take(&update_id);
+            let message =
+                "Unable to perform workflow execution update due to unexpected workflow task failure.".to_owned();
+            self.tell(update_id, Progress::Aborted(Rejection::WorkflowNotReady(message)));
         }
     }
 

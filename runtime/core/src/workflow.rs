@@ -18,7 +18,7 @@ use mainspring_api::{
     taskqueue::TaskQueue,
 };
 
-use crate::{Rejection, RunState, Step, Time, failure, limits::temporal as limits, time, validate};
+use crate::{Rejection, RunState, Step, Time, failure, limits::temporal as limits, signal::Signal, time, validate};
 
 /// What a client, or a parent, says to start a workflow.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -234,12 +234,25 @@ impl RunState {
 impl Step<'_> {
     /// The first input of a run.
     pub fn begin(&mut self, start: StartWorkflow) {
+        self.record_start(start);
+        self.schedule_workflow_task();
+    }
+
+    /// The first input of a run that is started by a signal: the workflow has it at its first turn.
+    pub fn begin_with_signal(&mut self, start: StartWorkflow, signal: Signal) -> Result<(), Rejection> {
+        signal.validate()?;
+        self.record_start(start);
+        self.record_signal(signal);
+        self.schedule_workflow_task();
+        Ok(())
+    }
+
+    fn record_start(&mut self, start: StartWorkflow) {
         let (run_id, request_id) = (self.state.run_id.clone(), start.request_id.clone());
         let user_metadata = start.user_metadata.clone();
         let started = start.into_attributes(&run_id, self.now);
         self.record_with(started.into(), user_metadata);
         self.state.start_request_id = request_id;
-        self.schedule_workflow_task();
     }
 
     /// Ends the run at once; the workflow is not asked.

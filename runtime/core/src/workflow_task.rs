@@ -222,6 +222,13 @@ impl Step<'_> {
         }
     }
 
+    /// The same for what does not wait until a delayed start: a request to cancel, as in Temporal, and not a signal.
+    pub(crate) fn schedule_workflow_task_now(&mut self) {
+        if self.state.is_running() && self.state.workflow_task.is_none() {
+            self.schedule_first_attempt();
+        }
+    }
+
     /// Makes sure that the workflow will be brought its updates. A task for anything else brings them, too.
     pub(crate) fn schedule_speculative_workflow_task(&mut self) {
         let waits_for_start = self.state.start_delay_end().is_some();
@@ -284,10 +291,12 @@ impl Step<'_> {
     ) -> Result<CompletionOutcome, Rejection> {
         self.check_workflow_task(completion.started_event_id, completion.attempt)?;
         let WorkflowTaskCompletion { commands, messages, identity, build_id, sdk_metadata, .. } = completion;
+        crate::command::check_sequence(&commands)?;
         let deeds = match self.check_completion(commands, messages) {
             Ok(deeds) => deeds,
             Err(bad) => {
-                let failure = crate::failure::application(&bad.message, bad.cause.as_str_name(), false);
+                self.abort_sent_updates();
+                let failure = crate::failure::server(&bad.to_string());
                 self.fail_started_workflow_task(bad.cause, failure, &identity, retry_after);
                 return Ok(CompletionOutcome::Failed(bad));
             }
@@ -332,10 +341,7 @@ impl Step<'_> {
         let deeds = self.state.plan(commands, messages)?;
         if closes && (!self.state.buffered.is_empty() || self.state.registry.has_unsent()) {
             self.state.registry.close_attempted = true;
-            return Err(BadCommand {
-                cause: WorkflowTaskFailedCause::UnhandledCommand,
-                message: "UnhandledCommand: new events arrived before the workflow could close".into(),
-            });
+            return Err(BadCommand { cause: WorkflowTaskFailedCause::UnhandledCommand, message: String::new() });
         }
         Ok(deeds)
     }

@@ -2,15 +2,15 @@
 
 use mainspring_api::{
     command::{
-        Command, ContinueAsNewWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
-        SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
-        command::Attributes,
+        Command, ContinueAsNewWorkflowExecutionCommandAttributes, ProtocolMessageCommandAttributes,
+        RecordMarkerCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
+        StartChildWorkflowExecutionCommandAttributes, StartTimerCommandAttributes, command::Attributes,
     },
     common::{WorkflowExecution, WorkflowType},
     enums::CommandType,
     sdk::UserMetadata,
 };
-use mainspring_core::command::check;
+use mainspring_core::{command::check, workflow_task::CompletionOutcome};
 
 use crate::run::{Run, start, text};
 
@@ -85,4 +85,44 @@ fn what_continues_as_new_is_compared_but_for_the_new_runs_id() {
         command(CommandType::ContinueAsNewWorkflowExecution, attributes)
     };
     assert!(difference(of_type("W"), &of_type("X")).ends_with("with another workflow_type"));
+}
+
+#[test]
+fn a_command_that_cannot_be_carried_out_is_refused_in_temporals_words() {
+    let refused = |commands: Vec<Command>| {
+        let mut run = Run::start(start());
+        run.take(&crate::run::Input::StartTask);
+        let outcome = run.respond(commands, Vec::new());
+        let Some(CompletionOutcome::Failed(bad)) = outcome else { panic!("{outcome:?}") };
+        run.check();
+        bad.to_string()
+    };
+    let timer = |id: &str| {
+        let attributes = StartTimerCommandAttributes { timer_id: id.into(), ..Default::default() };
+        command(CommandType::StartTimer, Attributes::StartTimerCommandAttributes(attributes))
+    };
+    let message = |id: &str| {
+        let attributes = ProtocolMessageCommandAttributes { message_id: id.into() };
+        command(CommandType::ProtocolMessage, Attributes::ProtocolMessageCommandAttributes(attributes))
+    };
+    let expected =
+        "StartTimerDuplicateId: invalid history builder state for action: add-timer-started-event, TimerID: 1";
+    assert_eq!(refused(vec![timer("1"), timer("1")]), expected);
+    assert_eq!(refused(vec![marker("")]), "BadRecordMarkerAttributes: MarkerName is not set on RecordMarkerCommand.");
+    let expected = "BadUpdateWorkflowExecutionMessage: ProtocolMessageCommand referenced absent message ID zz";
+    assert_eq!(refused(vec![message("zz")]), expected);
+    let expected = "BadStartChildExecutionAttributes: Required field WorkflowId is not set on StartChildWorkflowExecutionCommand. WorkflowType=C Namespace=default";
+    assert_eq!(refused(vec![child("", "q")]), expected);
+}
+
+#[test]
+fn what_closes_the_run_comes_last() {
+    let mut run = Run::start(start());
+    run.take(&crate::run::Input::StartTask);
+    let attributes = Attributes::CompleteWorkflowExecutionCommandAttributes(Default::default());
+    let close = command(CommandType::CompleteWorkflowExecution, attributes);
+    let before = run.state.clone();
+    assert_eq!(run.respond(vec![close.clone(), marker("m")], Vec::new()), None);
+    assert_eq!(run.state, before, "a refused input has changed nothing");
+    assert_eq!(run.respond(vec![marker("m"), close], Vec::new()), Some(CompletionOutcome::Completed));
 }

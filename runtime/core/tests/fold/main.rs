@@ -9,7 +9,7 @@ mod run;
 mod update;
 
 use mainspring_api::common::RetryPolicy;
-use mainspring_core::{Time, activity::Phase, workflow::StartWorkflow};
+use mainspring_core::{RunState, Time, activity::Phase, signal::Signal, workflow::StartWorkflow};
 use orders::Order;
 use proptest::prelude::*;
 use run::{Input, Run, seconds, start};
@@ -162,5 +162,18 @@ fn time_does_not_run_backwards_within_a_run() {
     let mut run = Run::after(vec![Order::Timer(1_000)]);
     run.now = Time(0);
     run.take(&Input::Signal(200));
+    run.check();
+}
+
+#[test]
+fn a_run_that_is_started_by_a_signal_has_it_before_its_first_turn() {
+    let mut run = Run::start(start());
+    (run.state, run.history) = (RunState::new("run"), Vec::new());
+    let signal = Signal { name: "s".into(), request_id: "r".into(), ..Signal::default() };
+    run.step(|step| step.begin_with_signal(start(), signal.clone())).expect("it begins");
+    let expected = ["WORKFLOW_EXECUTION_STARTED", "WORKFLOW_EXECUTION_SIGNALED", "WORKFLOW_TASK_SCHEDULED"];
+    assert_eq!(run.kinds(), expected);
+    run.step(|step| step.signal(signal)).expect("it is known");
+    assert_eq!(run.history.len(), 3);
     run.check();
 }

@@ -4,12 +4,13 @@ use mainspring_api::{enums::ResourceExhaustedCause, update::outcome::Value};
 use mainspring_core::{
     Rejection,
     update::{Progress, Stage, Update, outcome},
+    workflow::StartWorkflow,
     workflow_task::CompletionOutcome,
 };
 
 use crate::{
     orders::Order,
-    run::{Input, Run, kinds},
+    run::{Input, Run, kinds, seconds, start},
 };
 
 /// A run that waits for a signal: its first workflow task is done.
@@ -182,6 +183,41 @@ fn a_workflow_cannot_close_over_an_update_that_it_has_not_seen() {
     assert_eq!(run.update("u2"), Err(Rejection::closing()));
     run.complete_task(&[Order::Accept]);
     assert_eq!(run.update("u2"), Ok(Stage::Admitted));
+}
+
+#[test]
+fn an_update_whose_answer_cannot_be_carried_out_is_aborted() {
+    let mut run = idle();
+    run.update("u1").unwrap();
+    run.take(&Input::StartTask);
+    run.take(&Input::Signal(200));
+    assert!(matches!(run.complete_task(&[Order::Accept, Order::End(0)]), Some(CompletionOutcome::Failed(_))));
+    let aborted = "Unable to perform workflow execution update due to unexpected workflow task failure.";
+    let aborted = Progress::Aborted(Rejection::WorkflowNotReady(aborted.into()));
+    assert!(matches!(run.news.as_slice(), [news] if news.progress == aborted));
+    assert!(run.state.find_update("u1").is_err());
+    run.check();
+}
+
+#[test]
+fn a_run_that_waits_for_its_start_begins_for_an_update() {
+    let mut run = Run::start(StartWorkflow { start_delay: Some(seconds(60)), ..start() });
+    assert_eq!(run.kinds(), ["WORKFLOW_EXECUTION_STARTED"]);
+    run.update("u1").unwrap();
+    assert_eq!(run.kinds(), ["WORKFLOW_EXECUTION_STARTED", "WORKFLOW_TASK_SCHEDULED"]);
+    run.take(&Input::StartTask);
+    assert_eq!(run.brought.len(), 1);
+    run.check();
+}
+
+#[test]
+fn a_run_that_waits_for_its_start_begins_to_be_cancelled_but_not_for_a_signal() {
+    let mut run = Run::start(StartWorkflow { start_delay: Some(seconds(60)), ..start() });
+    run.take(&Input::Signal(200));
+    assert!(run.state.workflow_task.is_none());
+    run.take(&Input::Cancel);
+    assert!(run.kinds().ends_with(&["WORKFLOW_EXECUTION_CANCEL_REQUESTED", "WORKFLOW_TASK_SCHEDULED"]));
+    run.check();
 }
 
 #[test]
