@@ -9,6 +9,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use serde::Serialize;
+
 use crate::{
     bindings::mainspring::workflow::activation::Update,
     cancellation::CancellationScope,
@@ -277,23 +279,37 @@ impl Runtime {
     /// The run has ended.
     pub(crate) fn warn_of_unfinished_handlers(&self) {
         let running = self.updates.running.take();
-        let warned = || running.values().filter(|it| it.unfinished_policy.get() == UnfinishedPolicy::WarnAndAbandon);
-        let updates: Vec<_> = warned()
-            .filter_map(|it| Some(serde_json::json!({ "name": it.name, "id": it.update_id.as_ref()? })))
-            .collect();
-        if !updates.is_empty() {
-            self.host().log(Level::Warn, &format!("{UNFINISHED_UPDATES} {}", serde_json::Value::from(updates)), &[]);
-        }
+        let mut updates = Vec::new();
         let mut signals = BTreeMap::<_, u32>::new();
-        for signal in warned().filter(|it| it.update_id.is_none()) {
-            *signals.entry(&signal.name).or_default() += 1;
+        for it in running.values().filter(|it| it.unfinished_policy.get() == UnfinishedPolicy::WarnAndAbandon) {
+            match &it.update_id {
+                Some(id) => updates.push(UnfinishedUpdate { name: &it.name, id }),
+                None => *signals.entry(it.name.as_str()).or_default() += 1,
+            }
         }
-        let signals: Vec<_> =
-            signals.into_iter().map(|(name, count)| serde_json::json!({ "name": name, "count": count })).collect();
-        if !signals.is_empty() {
-            self.host().log(Level::Warn, &format!("{UNFINISHED_SIGNALS} {}", serde_json::Value::from(signals)), &[]);
+        let signals: Vec<_> = signals.into_iter().map(|(name, count)| UnfinishedSignal { name, count }).collect();
+        self.warn_of(UNFINISHED_UPDATES, &updates);
+        self.warn_of(UNFINISHED_SIGNALS, &signals);
+    }
+
+    fn warn_of(&self, message: &str, unfinished: &[impl Serialize]) {
+        if !unfinished.is_empty() {
+            let list = serde_json::to_string(unfinished).unwrap_or_else(|error| error.to_string());
+            self.host().log(Level::Warn, &format!("{message} {list}"), &[]);
         }
     }
+}
+
+#[derive(Serialize)]
+struct UnfinishedUpdate<'a> {
+    name: &'a str,
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct UnfinishedSignal<'a> {
+    name: &'a str,
+    count: u32,
 }
 
 /// Temporal's words, with the names that things have here.

@@ -5,6 +5,7 @@ mod cancellation;
 mod children;
 mod concurrency;
 mod continuation;
+mod handlers;
 mod locks;
 mod markers;
 mod messages;
