@@ -94,6 +94,12 @@ impl<T: ToPayload> HandlerOutput<Infallible> for T {
     type Value = T;
 
     fn into_result(self) -> WorkflowResult<T> {
+        // `serde` can serialise a `Result` as well, so the compiler lets one pass whose error cannot fail a workflow.
+        let name = std::any::type_name::<T>();
+        assert!(
+            !name.starts_with("core::result::Result<"),
+            "a handler gives `{name}`, whose error is none that `?` converts: see `OrFail::or_fail`"
+        );
         Ok(self)
     }
 }

@@ -27,7 +27,8 @@ use crate::{
 /// Handles the updates of this name: the client waits until the workflow has accepted the update, or has answered it.
 ///
 /// The handler is a closure of up to six arguments, whose types are written out. It gives a value, or a `Result` of
-/// one, whose error the client is answered with; the workflow goes on either way. If it is async, it runs as a routine
+/// one (in an async block, `WorkflowResult::Ok(…)` tells the compiler of which), whose error the client is answered
+/// with; the workflow goes on either way. If it is async, it runs as a routine
 /// beside the others, in a cancellation scope of its own: a request to cancel the workflow leaves it alone (see
 /// [`canceled`](crate::canceled)). It ends with the workflow: see [`all_handlers_finished`].
 ///
