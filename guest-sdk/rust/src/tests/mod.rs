@@ -10,6 +10,7 @@ mod locks;
 mod markers;
 mod messages;
 mod queries;
+mod replays;
 mod signals;
 mod updates;
 mod workflows;
