@@ -1,6 +1,6 @@
 //! Closures that answer messages: which of them fit, and how arguments and results pass.
 
-use std::{future::Future, pin::Pin, rc::Rc};
+use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
 
 use crate::{
     error::{WorkflowError, WorkflowResult},
@@ -94,6 +94,12 @@ impl<T: ToPayload> HandlerOutput<Infallible> for T {
     type Value = T;
 
     fn into_result(self) -> WorkflowResult<T> {
+        // `serde` can serialise a `Result` as well, so the compiler lets one pass whose error cannot fail a workflow.
+        let name = std::any::type_name::<T>();
+        assert!(
+            !name.starts_with("core::result::Result<"),
+            "a handler gives `{name}`, whose error is none that `?` converts: see `OrFail::or_fail`"
+        );
         Ok(self)
     }
 }
@@ -262,6 +268,56 @@ where
             Ok(Box::pin(async move { encode(handler(name, args).await) }))
         })
     }
+}
+
+/// The state of a workflow, shared by its routines and its handlers.
+pub type Shared<T> = Rc<RefCell<T>>;
+
+/// A workflow's state whose methods handle its messages, as [`#[handlers]`](macro@crate::handlers) makes one.
+///
+/// ```no_run
+/// use mainspring_workflow::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Approval {
+///     approvers: Vec<String>,
+///     limit: f64,
+/// }
+///
+/// #[handlers]
+/// impl Approval {
+///     /// Who has approved so far.
+///     #[query]
+///     fn approvers(&self) -> Vec<String> {
+///         self.approvers.clone()
+///     }
+///
+///     #[signal]
+///     fn approve(&mut self, name: String) {
+///         self.approvers.push(name);
+///     }
+///
+///     #[update(validator = check_limit)]
+///     async fn set_limit(state: Shared<Self>, limit: f64) -> WorkflowResult<f64> {
+///         activity::<()>("tell_the_bank").arg(limit).start_to_close_timeout(Duration::from_secs(10)).await?;
+///         Ok(std::mem::replace(&mut state.borrow_mut().limit, limit))
+///     }
+///
+///     fn check_limit(&self, limit: f64) -> Result<(), ApplicationFailure> {
+///         if limit < self.limit { Err(ApplicationFailure::new("BadLimit", "a limit only grows")) } else { Ok(()) }
+///     }
+/// }
+///
+/// #[workflow]
+/// async fn approval() -> WorkflowResult<Vec<String>> {
+///     let state = Approval::default().register();
+///     wait_condition(|| state.borrow().approvers.len() >= 2).await?;
+///     Ok(state.take().approvers)
+/// }
+/// ```
+pub trait Handlers: Sized {
+    /// Registers the handlers, and gives what they share.
+    fn register(self) -> Shared<Self>;
 }
 
 /// What happens to a handler that is still running when the workflow ends: it ends as well.

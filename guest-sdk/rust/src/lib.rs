@@ -1,6 +1,6 @@
 //! Durable workflows in Rust, as WebAssembly components that the Mainspring server runs.
 //!
-//! A workflow is an ordinary `async fn`. What it awaits (activities, timers, signals) is written into the run's journal
+//! A workflow is an ordinary `async fn`. What it awaits (activities, timers, messages, other workflows) is written into the run's journal
 //! by the server; after a crash the same code runs again against the journal and arrives where it was. For that it has
 //! to do the same thing each time, and it cannot do otherwise: it has no network, no files and no threads, and clocks
 //! and random numbers come from the journal. That goes for `std::time`, for the order of a `HashMap`, and for the crates
@@ -61,7 +61,13 @@
 //! | to call an activity | [`macro@activity`], [`activity()`], [`Activity`] for its options |
 //! | to wait | [`sleep`], [`timeout`], [`wait_condition`] |
 //! | several things at once | [`join!`], [`try_join!`], [`join_all`], [`select!`], [`spawn`] |
-//! | messages | [`signals`] |
+//! | messages to it | [`signals`], [`on_signal`], [`on_query`], [`on_update`], [`macro@handlers`] |
+//! | other workflows | [`macro@child_workflow`], [`child_workflow()`], [`external_workflow`] |
+//! | to start afresh | [`continue_as_new`], [`history`] |
+//! | steps of its own | [`local_activity`], [`side_effect`] |
+//! | to change it while it runs | [`patched`], [`deprecate_patch`] |
+//! | to be found | [`upsert_memo`], [`upsert_search_attributes`], [`set_current_details`] |
+//! | one at a time | [`Mutex`], [`Semaphore`] |
 //! | to fail | [`ApplicationFailure`], [`OrFail`]; `?` on any error: [`WorkflowError`] |
 //! | to be canceled | [`Canceled`], [`shielded`], [`CancellationScope`], [`canceled`] |
 //! | time, chance, facts, log | [`now`], [`random`], [`uuid4`], [`info()`](info()), [`info!`](info!) |
@@ -69,9 +75,51 @@
 //!
 //! # When things begin
 //!
-//! An activity or a timer begins when it is awaited, when its `start()` is called, or when it is handed to `join!`,
-//! `join_all`, `select!`, `timeout` or a scope; before that it is only a description. An `async` block begins when it is
-//! first polled, like everywhere in Rust.
+//! An activity, a timer, a child workflow or a message to another workflow begins when it is awaited, when its `start()`
+//! or `send()` is called, or when it is handed to `join!`, `join_all`, `select!`, `timeout` or a scope; before that it is
+//! only a description. An `async` block, and so a local activity, begins when it is first polled, like everywhere in Rust.
+//!
+//! # Messages
+//!
+//! Signals are read as a stream, or handled by closures like queries and updates; or the methods of the workflow's state
+//! are its handlers, by [`macro@handlers`]. A handler that is async is a routine beside the others: it moves when the main
+//! routine waits, and it ends with it.
+//!
+//! ```
+//! use std::{cell::RefCell, rc::Rc};
+//!
+//! use mainspring_workflow::prelude::*;
+//!
+//! #[workflow]
+//! async fn approval(needed: usize) -> WorkflowResult<Vec<String>> {
+//!     let approvers = Rc::new(RefCell::new(Vec::new()));
+//!     on_query("approvers", {
+//!         let approvers = approvers.clone();
+//!         move || approvers.borrow().clone()
+//!     });
+//!     on_update("approve", {
+//!         let approvers = approvers.clone();
+//!         move |name: String| {
+//!             approvers.borrow_mut().push(name);
+//!             approvers.borrow().len()
+//!         }
+//!     })
+//!     .validator({
+//!         let approvers = approvers.clone();
+//!         move |name: String| {
+//!             if approvers.borrow().contains(&name) {
+//!                 return Err(ApplicationFailure::new("Twice", format!("{name} has approved already")));
+//!             }
+//!             Ok(())
+//!         }
+//!     });
+//!     wait_condition(|| approvers.borrow().len() >= needed).timeout(Duration::from_secs(7 * 24 * 3600)).await??;
+//!     Ok(approvers.take())
+//! }
+//! ```
+//!
+//! What a handler may do, and what it may not, is told with [`on_query`],
+//! [`on_signal`] and [`on_update`].
 //!
 //! # Panics
 //!
@@ -80,8 +128,8 @@
 //!
 //! # Inside
 //!
-//! `runtime` holds the run and applies events, `executor` runs tasks in the order in which they were woken, `host` is
-//! what the host is asked for. Each other module is one thing that an author uses. Unsafe code is only in the generated
+//! `runtime` holds the run and applies events, `operation` what it has started, `handler` the closures that answer
+//! messages; `executor` runs tasks in the order in which they were woken, `host` is what the host is asked for. Each other module is one thing that an author uses. Unsafe code is only in the generated
 //! [`bindings`].
 
 mod activity;
@@ -129,7 +177,7 @@ mod tests;
 // So that the macros' paths, which start with the crate's name, also work in this crate's own tests.
 extern crate self as mainspring_workflow;
 
-pub use mainspring_workflow_macros::{activity, child_workflow, workflow};
+pub use mainspring_workflow_macros::{activity, child_workflow, handlers, workflow};
 
 pub use crate::{
     activity::{Activity, ActivityHandle, ActivityOptions, CancellationType, activity},
@@ -151,7 +199,8 @@ pub use crate::{
         FailureKind, RetryState, TimeoutFailureInfo, TimeoutType,
     },
     handler::{
-        Args, DynamicHandler, DynamicSyncHandler, FromArgs, Handler, HandlerOutput, SyncHandler, UnfinishedPolicy,
+        Args, DynamicHandler, DynamicSyncHandler, FromArgs, Handler, HandlerOutput, Handlers, Shared, SyncHandler,
+        UnfinishedPolicy,
     },
     host::Operation,
     info::{HistoryInfo, WorkflowInfo, history, info},
@@ -207,6 +256,20 @@ pub use crate::{
 /// use mainspring_workflow::prelude::*;
 /// #[activity]
 /// fn charge(amount: f64) -> String { String::new() }
+/// ```
+/// ```compile_fail,E0277
+/// use mainspring_workflow::prelude::*;
+/// on_query("async", async || 1);
+/// ```
+/// ```compile_fail,E0277
+/// use mainspring_workflow::prelude::*;
+/// struct NotDeserialize;
+/// on_signal("unreadable", |argument: NotDeserialize| {});
+/// ```
+/// ```compile_fail
+/// use mainspring_workflow::prelude::*;
+/// #[child_workflow]
+/// fn ship(order: u64) -> String { String::new() }
 /// ```
 /// ```compile_fail,E0425
 /// use mainspring_workflow::prelude::*;

@@ -9,6 +9,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use serde::Serialize;
+
 use crate::{
     bindings::mainspring::workflow::activation::Update,
     cancellation::CancellationScope,
@@ -25,7 +27,8 @@ use crate::{
 /// Handles the updates of this name: the client waits until the workflow has accepted the update, or has answered it.
 ///
 /// The handler is a closure of up to six arguments, whose types are written out. It gives a value, or a `Result` of
-/// one, whose error the client is answered with; the workflow goes on either way. If it is async, it runs as a routine
+/// one (in an async block, `WorkflowResult::Ok(…)` tells the compiler of which), whose error the client is answered
+/// with; the workflow goes on either way. If it is async, it runs as a routine
 /// beside the others, in a cancellation scope of its own: a request to cancel the workflow leaves it alone (see
 /// [`canceled`](crate::canceled)). It ends with the workflow: see [`all_handlers_finished`].
 ///
@@ -277,23 +280,37 @@ impl Runtime {
     /// The run has ended.
     pub(crate) fn warn_of_unfinished_handlers(&self) {
         let running = self.updates.running.take();
-        let warned = || running.values().filter(|it| it.unfinished_policy.get() == UnfinishedPolicy::WarnAndAbandon);
-        let updates: Vec<_> = warned()
-            .filter_map(|it| Some(serde_json::json!({ "name": it.name, "id": it.update_id.as_ref()? })))
-            .collect();
-        if !updates.is_empty() {
-            self.host().log(Level::Warn, &format!("{UNFINISHED_UPDATES} {}", serde_json::Value::from(updates)), &[]);
-        }
+        let mut updates = Vec::new();
         let mut signals = BTreeMap::<_, u32>::new();
-        for signal in warned().filter(|it| it.update_id.is_none()) {
-            *signals.entry(&signal.name).or_default() += 1;
+        for it in running.values().filter(|it| it.unfinished_policy.get() == UnfinishedPolicy::WarnAndAbandon) {
+            match &it.update_id {
+                Some(id) => updates.push(UnfinishedUpdate { name: &it.name, id }),
+                None => *signals.entry(it.name.as_str()).or_default() += 1,
+            }
         }
-        let signals: Vec<_> =
-            signals.into_iter().map(|(name, count)| serde_json::json!({ "name": name, "count": count })).collect();
-        if !signals.is_empty() {
-            self.host().log(Level::Warn, &format!("{UNFINISHED_SIGNALS} {}", serde_json::Value::from(signals)), &[]);
+        let signals: Vec<_> = signals.into_iter().map(|(name, count)| UnfinishedSignal { name, count }).collect();
+        self.warn_of(UNFINISHED_UPDATES, &updates);
+        self.warn_of(UNFINISHED_SIGNALS, &signals);
+    }
+
+    fn warn_of(&self, message: &str, unfinished: &[impl Serialize]) {
+        if !unfinished.is_empty() {
+            let list = serde_json::to_string(unfinished).unwrap_or_else(|error| error.to_string());
+            self.host().log(Level::Warn, &format!("{message} {list}"), &[]);
         }
     }
+}
+
+#[derive(Serialize)]
+struct UnfinishedUpdate<'a> {
+    name: &'a str,
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct UnfinishedSignal<'a> {
+    name: &'a str,
+    count: u32,
 }
 
 /// Temporal's words, with the names that things have here.

@@ -4,6 +4,7 @@
 
 mod activity;
 mod child_workflow;
+mod handlers;
 mod stub;
 mod workflow;
 
@@ -37,6 +38,27 @@ pub fn activity(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn child_workflow(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand(attribute, |name| child_workflow::STUB.expand(name, item.into()))
+}
+
+/// Makes message handlers of the methods of a workflow's state: those above which `#[query]`, `#[signal]` or `#[update]`
+/// stands. The type gets the method `register` (of the trait `Handlers`), which begins to listen and gives the state as
+/// a `Shared<Self>`, an `Rc<RefCell<Self>>`.
+///
+/// - A query takes `&self`, and is not async.
+/// - A signal or an update takes `&mut self`; or, if it is async, `state: Shared<Self>`.
+/// - Further arguments are the message's. The message's name is the method's, or that of `#[query(name = "…")]`; its
+///   description is the first paragraph of the method's documentation.
+/// - `#[update(validator = check)]` asks the method `check` first, which takes `&self` and the same arguments.
+///
+/// No routine may hold a borrow of the state while it waits, or the next handler panics.
+#[proc_macro_attribute]
+pub fn handlers(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = if attribute.is_empty() {
+        handlers::expand(item.into())
+    } else {
+        Err(syn::Error::new(proc_macro2::Span::call_site(), "`#[handlers]` has no options"))
+    };
+    expanded.unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 fn expand(

@@ -3,6 +3,10 @@
 //! Time moves only when a timer is fired, random numbers are the same in every run, and nothing is polled in the
 //! background: each call runs the workflow until it is blocked again, as one activation on the server does.
 //!
+//! What the workflow starts has a number, counted from 1 in the order of start, by which the test completes it; updates
+//! have numbers of their own. [`TestRun::assert_replays`] runs the workflow again with the same events, as the server
+//! does after a crash.
+//!
 //! ```
 //! use mainspring_workflow::{prelude::*, testing::{Command, TestRun}};
 //!

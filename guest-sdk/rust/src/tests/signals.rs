@@ -117,3 +117,14 @@ fn a_stream_gives_all_arguments_to_whoever_wants_them() {
     run.resume([signal_with("transfer", [json!("a-7"), json!(9.5)])]);
     assert_eq!(run.result::<(String, f64, usize)>().unwrap(), ("a-7".into(), 9.5, 2));
 }
+
+#[test]
+#[should_panic(expected = "whose error is none that `?` converts: see `OrFail::or_fail`")]
+fn an_error_that_cannot_fail_a_workflow_is_not_lost() {
+    #[workflow]
+    async fn careless() -> WorkflowResult<()> {
+        on_signal("x", || Err::<(), _>("text"));
+        Ok(signals::<()>("end").next().await?)
+    }
+    TestRun::start::<careless>(NONE).signal("x", ());
+}

@@ -256,8 +256,8 @@ fn a_workflow_that_ends_while_handlers_run_warns() {
             continue;
         }
         assert!(lines.iter().all(|(level, message, _)| *level == Level::Warn && message.starts_with("[TMPRL1102]")));
-        assert!(lines[0].1.ends_with(r#": [{"id":"update-1","name":"slow"}]"#), "{}", lines[0].1);
-        assert!(lines[1].1.ends_with(r#": [{"count":2,"name":"slow"}]"#), "{}", lines[1].1);
+        assert!(lines[0].1.ends_with(r#": [{"name":"slow","id":"update-1"}]"#), "{}", lines[0].1);
+        assert!(lines[1].1.ends_with(r#": [{"name":"slow","count":2}]"#), "{}", lines[1].1);
     }
 }
 
