@@ -99,7 +99,7 @@ fn a_workflow_sees_what_the_journal_says_of_its_run() {
     run.task();
     let seen = run.result();
     assert_eq!(seen[0], json!([EPOCH + 3, 5]));
-    assert_eq!(seen[1]["workflow_id"], "workflow-of-run-1");
+    assert_eq!(seen[1]["workflow_id"], run.key.workflow_id);
     assert_eq!(seen[1]["type"], "Puppet");
     assert_eq!(seen[1]["task_queue"], "orders");
     assert_eq!(seen[1]["attempt"], 1);

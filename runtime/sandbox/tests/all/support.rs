@@ -1,6 +1,14 @@
 //! A run with its journal, as a server keeps it, small enough to be obviously right.
 
-use std::{cell::Cell, collections::HashMap, path::PathBuf, sync::OnceLock};
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use mainspring_api::{
     Timestamp,
@@ -93,9 +101,11 @@ pub struct Run {
 pub const EPOCH: i64 = 1_700_000_000;
 
 impl Run {
-    /// A run of the puppet that does these steps.
+    /// A run of the puppet that does these steps. Its id is its own: tests share a sandbox, which knows runs by their ids.
     pub fn start(sandbox: &Sandbox, steps: Value) -> Run {
-        Run::start_as(sandbox, "run-1", "Puppet", steps)
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let run_id = format!("run-{}", STARTED.fetch_add(1, Ordering::Relaxed));
+        Run::start_as(sandbox, &run_id, "Puppet", steps)
     }
 
     pub fn start_as(sandbox: &Sandbox, run_id: &str, workflow_type: &str, input: Value) -> Run {
