@@ -109,6 +109,8 @@ pub struct Walk {
 pub struct Live {
     pub commands: Vec<Command>,
     pub messages: Vec<Message>,
+    /// The update (by its place) at which the guest was stopped, because it rejected it.
+    pub rejected: Option<Rejected>,
     pub fuel_used: u64,
     /// Where the walk's last replayed activation stood; 0 where there was none.
     pub replayed_to: i64,
@@ -123,11 +125,19 @@ pub struct LiveTask<'a> {
     pub updates: &'a [Request],
 }
 
+/// An update that the journal does not hear of.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// Its place among the updates of the task.
+    pub index: usize,
+    pub message: Message,
+}
+
 /// What an activation came to.
 struct Activation {
     issued: Vec<Issued>,
-    /// What the journal does not hear of: updates that were rejected.
-    rejections: Vec<Message>,
+    /// What comes behind it was not delivered: the guest's memory may hold what it thought of this one.
+    rejected: Option<Rejected>,
     fuel_used: u64,
 }
 
@@ -472,7 +482,7 @@ impl Run {
         let activation = self.run_guest(&mut guest, &facts, moment, ahead)?;
         self.guest = Some(guest);
         self.moment = moment;
-        self.tainted |= !activation.rejections.is_empty();
+        self.tainted |= activation.rejected.is_some();
         Ok(activation)
     }
 
@@ -520,15 +530,16 @@ impl Run {
         let events = std::mem::take(&mut self.pending);
         status = settle(guest, status, events)?;
         // They come after everything that happened before them, as Temporal's workers have it.
-        let mut rejections = Vec::new();
-        for request in &ahead.updates {
+        let mut rejected = None;
+        for (index, request) in ahead.updates.iter().enumerate() {
             if !matches!(status, Status::Blocked) {
                 break;
             }
             let (after, decision) = guest.resume_with_update(request, moment.event_id - 1, ahead.live)?;
             status = settle(guest, after, Vec::new())?;
             if let Decision::Rejected(message) = decision {
-                rejections.push(message);
+                rejected = Some(Rejected { index, message });
+                break;
             }
         }
         if let Some(closing) = closing_command(status, facts)? {
@@ -537,16 +548,16 @@ impl Run {
             self.finished = true;
         }
         let (issued, fuel_used) = guest.end_activation()?;
-        Ok(Activation { issued, rejections, fuel_used })
+        Ok(Activation { issued, rejected, fuel_used })
     }
 }
 
 impl Activation {
     fn live(&self, replayed_to: i64) -> Live {
-        let told = self.issued.iter().filter_map(|issued| issued.message.clone());
         Live {
             commands: self.issued.iter().map(|issued| issued.command.clone()).collect(),
-            messages: told.chain(self.rejections.iter().cloned()).collect(),
+            messages: self.issued.iter().filter_map(|issued| issued.message.clone()).collect(),
+            rejected: self.rejected.clone(),
             fuel_used: self.fuel_used,
             replayed_to,
         }

@@ -55,7 +55,7 @@ use wasmtime::Engine;
 
 use self::{
     cache::InstanceCache,
-    driver::{LiveTask, Run, Workshop},
+    driver::{LiveTask, Rejected, Run, Workshop},
     epoch::EpochClock,
     module::Modules,
 };
@@ -113,6 +113,26 @@ impl Sandbox {
     /// event. A task that fails leaves no instance behind. Different runs may be activated on several threads at once;
     /// the same run too, but then all but one of them replay.
     pub fn activate(&self, task: &WorkflowTask<'_>) -> Result<Activated, TaskFailure> {
+        let mut updates = task.updates.to_vec();
+        let mut rejections = Vec::new();
+        loop {
+            let mut activated = self.activate_once(&WorkflowTask { updates: &updates, ..*task })?;
+            let Some(Rejected { index, message }) = activated.rejected.take() else {
+                activated.activated.messages.extend(rejections);
+                return Ok(activated.activated);
+            };
+            rejections.push(message);
+            let last = index + 1 == updates.len();
+            updates.remove(index);
+            if last {
+                activated.activated.messages.extend(rejections);
+                return Ok(activated.activated);
+            }
+            // The others meet a guest that has never heard of this one, as they will in replay.
+        }
+    }
+
+    fn activate_once(&self, task: &WorkflowTask<'_>) -> Result<Attempt, TaskFailure> {
         let unreadable = |problem: String| TaskFailure::history(0, problem);
         if let Some(mut run) = self.inner.cache.take(task.run)
             && run.module_digest() == task.module
@@ -156,18 +176,19 @@ impl Sandbox {
         walk.live.ok_or_else(|| TaskFailure::history(run.position(), "it has no workflow task to run"))
     }
 
-    fn keep(&self, task: &WorkflowTask<'_>, run: Run, live: driver::Live, cached: bool) -> Activated {
+    fn keep(&self, task: &WorkflowTask<'_>, run: Run, live: driver::Live, cached: bool) -> Attempt {
         // One that has finished is only needed again if the journal does not take its last command.
         if !run.is_finished() && run.is_clean() {
             self.inner.cache.put(task.run.clone(), run);
         }
-        Activated {
+        let activated = Activated {
             commands: live.commands,
             messages: live.messages,
             fuel_used: live.fuel_used,
             replayed_events: u64::try_from(live.replayed_to).unwrap_or(0),
             cached,
-        }
+        };
+        Attempt { activated, rejected: live.rejected }
     }
 
     /// Asks a run a question, where its journal stands now. A task that is under way is left alone.
@@ -234,6 +255,12 @@ impl Sandbox {
             compiling: self.inner.modules.compiling_count(),
         }
     }
+}
+
+/// What a task came to, if it need not be repeated without an update that was rejected.
+struct Attempt {
+    activated: Activated,
+    rejected: Option<Rejected>,
 }
 
 /// Whether a failure may come from a wrong idea of what the history holds, rather than from the guest.

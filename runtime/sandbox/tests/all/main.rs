@@ -8,6 +8,7 @@
 mod activities;
 mod cache;
 mod cancellation;
+mod conversations;
 mod determinism;
 mod divergence;
 mod limits;

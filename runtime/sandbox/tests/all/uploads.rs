@@ -31,6 +31,7 @@ fn describing(imports: &str, describe: &str, more: &str) -> Vec<u8> {
             (func (export "describe") (result i32) {describe})
             (func (export "start") (param i32 i32 i32 i32) (result i32) unreachable)
             (func (export "resume") (param i32 i32) (result i32) unreachable)
+            (func (export "answer-query") (param i32 i32 i32 i32 i32 i32) (result i32) unreachable)
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
             {more})"#
     ))
@@ -98,12 +99,12 @@ fn imports_that_a_workflow_cannot_have_are_named() {
         r#"(component
             (import "acme:billing/api@1.0.0" (instance))
             (import "wasi:http/types@0.2.6" (instance))
-            (import "mainspring:workflow/children@0.1.0" (instance))
+            (import "mainspring:workflow/nexus@0.1.0" (instance))
             (import "wasi:io/poll@0.2.6" (instance)))"#,
     )
     .unwrap();
     let ModuleError::UnknownImports(names) = refused(&component) else { panic!() };
-    assert_eq!(names, ["acme:billing/api@1.0.0", "mainspring:workflow/children@0.1.0", "wasi:http/types@0.2.6"]);
+    assert_eq!(names, ["acme:billing/api@1.0.0", "mainspring:workflow/nexus@0.1.0", "wasi:http/types@0.2.6"]);
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn an_import_of_another_type_than_ours_is_refused() {
             (core module $m (func (export "f")))
             (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i "f")))
-            (export "describe" (func $f)) (export "start" (func $f)) (export "resume" (func $f)))"#,
+            (export "describe" (func $f)) (export "start" (func $f)) (export "resume" (func $f)) (export "answer-query" (func $f)))"#,
     )
     .unwrap();
     says(&refused(&component), &["does not fit", "mainspring:workflow/random"]);
@@ -123,14 +124,14 @@ fn an_import_of_another_type_than_ours_is_refused() {
 #[test]
 fn exports_that_are_missing_or_of_another_type_are_named() {
     let ModuleError::MissingExports(names) = refused(&wat::parse_str("(component)").unwrap()) else { panic!() };
-    assert_eq!(names, ["describe", "start", "resume"]);
+    assert_eq!(names, ["describe", "start", "resume", "answer-query"]);
 
     let component = wat::parse_str(
         r#"(component
             (core module $m (func (export "f")))
             (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i "f")))
-            (export "describe" (func $f)) (export "start" (func $f)) (export "resume" (func $f)))"#,
+            (export "describe" (func $f)) (export "start" (func $f)) (export "resume" (func $f)) (export "answer-query" (func $f)))"#,
     )
     .unwrap();
     says(&refused(&component), &["does not fit the world", "describe"]);
@@ -179,6 +180,7 @@ fn initial_memory_and_tables_are_bounded_too() {
             (func (export "describe") (result i32) unreachable)
             (func (export "start") (param i32 i32 i32 i32) (result i32) unreachable)
             (func (export "resume") (param i32 i32) (result i32) unreachable)
+            (func (export "answer-query") (param i32 i32 i32 i32 i32 i32) (result i32) unreachable)
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable))"#,
     );
     says(&small.load(&module).unwrap_err(), &["65536000 bytes of memory", "8388608"]);

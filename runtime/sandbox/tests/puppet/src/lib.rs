@@ -18,9 +18,11 @@ use serde_json::{Value, json};
 wit_bindgen::generate!({ world: "workflow", path: "../../../../wit" });
 
 use mainspring::workflow::{
+    activation::{Continuation, Update},
     activities::{self, ActivityOptions, CancellationType},
-    info, log, random, time, timers,
-    types::{ApplicationFailure, Duration, Failure, FailureKind, FailureLink, Payload, RetryPolicy},
+    attributes, children, external, info, log, markers, random, time, timers,
+    types::{ApplicationFailure, Duration, FailureKind, FailureLink, Payload, RetryPolicy},
+    updates, versioning,
 };
 
 #[derive(Deserialize, Clone)]
@@ -44,6 +46,32 @@ enum Step {
     },
     CancelTimer(String),
     CancelActivity(String),
+    Child {
+        name: String,
+        cancel: String,
+    },
+    /// Waits until a child has begun, and writes its run id or why there is none to the trace.
+    AwaitStart(String),
+    CancelChild(String),
+    SignalChild {
+        name: String,
+        child: String,
+    },
+    SignalExternal {
+        name: String,
+        workflow: String,
+    },
+    CancelExternal {
+        name: String,
+        workflow: String,
+    },
+    /// Completes the update that was accepted with this number.
+    CompleteUpdate(u32),
+    Patched(String),
+    DeprecatePatch(String),
+    Marker(String),
+    UpsertMemo(String),
+    ContinueAsNew(Value),
     /// Waits for an operation, and writes how it ended to the trace.
     Await(String),
     AwaitSignal,
@@ -107,6 +135,7 @@ struct Puppet {
     steps: VecDeque<Step>,
     operations: HashMap<String, u32>,
     ended: HashMap<u32, Value>,
+    begun: HashMap<u32, Value>,
     signals: VecDeque<Value>,
     canceled: Option<String>,
     trace: Vec<Value>,
@@ -141,9 +170,41 @@ impl Guest for Guest_ {
             puppet.run()
         })
     }
+
+    /// `trace` is answered with the trace; the other queries do what they must not.
+    fn answer_query(query: Query) -> Result<Vec<Payload>, Failure> {
+        PUPPET.with_borrow_mut(|puppet| match query.name.as_str() {
+            "trace" => Ok(vec![json_payload(&json!(puppet.trace))]),
+            "change" => {
+                puppet.trace.push(json!("changed by a query"));
+                Ok(vec![json_payload(&json!(puppet.trace))])
+            }
+            "timer" => {
+                timers::start(milliseconds(1), None);
+                Ok(vec![])
+            }
+            "panic" => panic!("a query panics"),
+            other => Err(vec![application(&format!("unknown query {other}"), "Unknown")]),
+        })
+    }
 }
 
 export!(Guest_);
+
+fn application(message: &str, failure_type: &str) -> FailureLink {
+    FailureLink {
+        message: message.into(),
+        source: "puppet".into(),
+        stack_trace: String::new(),
+        kind: FailureKind::Application(ApplicationFailure {
+            type_: failure_type.into(),
+            non_retryable: false,
+            details: vec![],
+            next_retry_delay: None,
+        }),
+        encoded_attributes: None,
+    }
+}
 
 fn json_payload(value: &Value) -> Payload {
     Payload { metadata: vec![("encoding".into(), b"json/plain".to_vec())], data: value.to_string().into_bytes() }
@@ -188,6 +249,49 @@ impl Puppet {
                 self.signals.push_back(json!({"signal": signal.name, "input": values(&signal.input)}));
             }
             Event::CancelRequested(reason) => self.canceled = Some(reason),
+            Event::ChildStarted((operation, begun)) => {
+                let begun = match begun {
+                    Ok(run_id) => json!({"run": run_id}),
+                    Err(error) => {
+                        let end = json!({"failed": failure(&error)});
+                        assert!(self.ended.insert(operation, end.clone()).is_none(), "resolved once");
+                        end
+                    }
+                };
+                assert!(self.begun.insert(operation, begun).is_none(), "begun once");
+            }
+            Event::ChildResolved((operation, end)) => {
+                let end = match end {
+                    Ok(result) => json!({"ok": values(&result)}),
+                    Err(error) => json!({"failed": failure(&error)}),
+                };
+                assert!(self.ended.insert(operation, end).is_none(), "resolved once");
+            }
+            Event::ExternalResolved((operation, error)) => {
+                let end = error.map_or(json!("delivered"), |error| json!({"failed": failure(&error)}));
+                assert!(self.ended.insert(operation, end).is_none(), "resolved once");
+            }
+            Event::UpdateRequested(update) => self.update(update),
+        }
+    }
+
+    /// What an update's name says; `run-validator` decides only where it asks for a rejection.
+    fn update(&mut self, update: Update) {
+        match update.name.as_str() {
+            "reject" if update.run_validator => {
+                self.trace.push(json!("a trace that must not stay"));
+                return updates::reject(update.number, &vec![application("no", "Rejected")]);
+            }
+            "ignore" => return,
+            "timer_first" => {
+                timers::start(milliseconds(1), None);
+            }
+            _ => {}
+        }
+        updates::accept(update.number);
+        self.trace.push(json!({"update": update.id, "number": update.number, "input": values(&update.input)}));
+        if update.name != "later" {
+            updates::complete(update.number, Ok(&vec![json_payload(&json!(self.trace.len()))]));
         }
     }
 
@@ -197,6 +301,13 @@ impl Puppet {
                 Step::Await(name) => match self.ended.get(&self.operations[name]) {
                     Some(end) => {
                         self.trace.push(end.clone());
+                        false
+                    }
+                    None => true,
+                },
+                Step::AwaitStart(name) => match self.begun.get(&self.operations[name]) {
+                    Some(begun) => {
+                        self.trace.push(begun.clone());
                         false
                     }
                     None => true,
@@ -235,7 +346,48 @@ impl Puppet {
 
     fn act(&mut self, step: Step) -> Option<Status> {
         match step {
-            Step::Await(_) | Step::AwaitSignal | Step::AwaitCancel => {}
+            Step::Await(_) | Step::AwaitStart(_) | Step::AwaitSignal | Step::AwaitCancel => {}
+            Step::Child { name, cancel } => {
+                let operation = children::start("Child", &[json_payload(&json!(name))], &child_options(&name, &cancel));
+                self.operations.insert(name, operation);
+            }
+            Step::CancelChild(name) => children::cancel(self.operations[&name]),
+            Step::SignalChild { name, child } => {
+                let target = external::Target::Child(self.operations[&child]);
+                self.operations.insert(name, external::signal(&target, "hello", &[], &[]));
+            }
+            Step::SignalExternal { name, workflow } => {
+                let target = external::Target::Execution((workflow, String::new()));
+                self.operations.insert(name, external::signal(&target, "hello", &[], &[]));
+            }
+            Step::CancelExternal { name, workflow } => {
+                self.operations.insert(name, external::request_cancel(&workflow, "", "enough"));
+            }
+            Step::CompleteUpdate(number) => {
+                updates::complete(number, Ok(&vec![json_payload(&json!("completed later"))]));
+            }
+            Step::Patched(id) => {
+                let taken = versioning::patched(&id);
+                self.trace.push(json!(taken));
+            }
+            Step::DeprecatePatch(id) => versioning::deprecate_patch(&id),
+            Step::Marker(name) => {
+                markers::record_marker(&name, &[("data".into(), vec![json_payload(&json!(1))])], None)
+            }
+            Step::UpsertMemo(key) => attributes::upsert_memo(&[(key, Some(json_payload(&json!("noted"))))]),
+            Step::ContinueAsNew(input) => {
+                return Some(Status::ContinuedAsNew(Continuation {
+                    workflow_type: None,
+                    task_queue: None,
+                    input: vec![json_payload(&input)],
+                    run_timeout: None,
+                    task_timeout: None,
+                    retry_policy: None,
+                    memo: None,
+                    search_attributes: None,
+                    header: vec![],
+                }));
+            }
             Step::Timer { name, ms } => {
                 let operation = timers::start(milliseconds(ms), Some(&name));
                 self.operations.insert(name, operation);
@@ -326,18 +478,7 @@ impl Puppet {
             }
             Step::Complete => return Some(Status::Completed(vec![json_payload(&json!(self.trace))])),
             Step::Fail { kind, links } => {
-                let link = FailureLink {
-                    message: "told to fail".into(),
-                    source: "puppet".into(),
-                    stack_trace: String::new(),
-                    kind: FailureKind::Application(ApplicationFailure {
-                        type_: kind,
-                        non_retryable: false,
-                        details: vec![],
-                        next_retry_delay: None,
-                    }),
-                    encoded_attributes: None,
-                };
+                let link = application("told to fail", &kind);
                 return Some(Status::Failed(vec![link; links]));
             }
             Step::Canceled => return Some(Status::Canceled(vec![json_payload(&json!(self.trace))])),
@@ -366,6 +507,30 @@ fn options(cancel: &str) -> ActivityOptions {
         },
         header: vec![("trace".into(), json_payload(&json!("id")))],
         summary: Some("a \"summary\"".into()),
+    }
+}
+
+fn child_options(workflow_id: &str, cancel: &str) -> children::ChildOptions {
+    children::ChildOptions {
+        workflow_id: Some(workflow_id.into()),
+        task_queue: None,
+        execution_timeout: None,
+        run_timeout: None,
+        task_timeout: None,
+        retry_policy: None,
+        parent_close_policy: children::ParentClosePolicy::Terminate,
+        workflow_id_reuse_policy: children::WorkflowIdReusePolicy::AllowDuplicate,
+        cancellation_type: match cancel {
+            "abandon" => children::CancellationType::Abandon,
+            "wait" => children::CancellationType::WaitCancellationCompleted,
+            "requested" => children::CancellationType::WaitCancellationRequested,
+            _ => children::CancellationType::TryCancel,
+        },
+        memo: vec![],
+        search_attributes: vec![],
+        header: vec![],
+        summary: None,
+        details: None,
     }
 }
 
@@ -405,6 +570,7 @@ fn observe(what: &str) -> Value {
             let history = info::history();
             json!([history.length, history.size_bytes, history.continue_as_new_suggested])
         }
+        "true" => json!(true),
         other => panic!("cannot observe {other}"),
     }
 }
