@@ -30,10 +30,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Many threads allocate small messages that others free: the system's allocator takes a twelfth of the server's time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match cli::run(cli) {
