@@ -66,9 +66,8 @@ async def test_a_query_that_fails_says_why(start):
     with pytest.raises(WorkflowQueryFailedError, match=r"Query handler for 'nothing' expected but not found"):
         await handle.query("nothing")
     metadata = await handle.query("__temporal_workflow_metadata")
-    definition = metadata["definition"]
-    assert definition["type"] == "Approval"
-    assert "approved_by" in [query["name"] for query in definition["queryDefinitions"]]
+    assert metadata.definition.type == "Approval"
+    assert "approved_by" in [query.name for query in metadata.definition.query_definitions]
     with pytest.raises(RPCError) as missing:
         await start_missing(handle).query("approved_by")
     assert missing.value.status == RPCStatusCode.NOT_FOUND
@@ -97,7 +96,7 @@ async def test_a_rejected_update_leaves_no_trace(start):
         await handle.execute_update("set_needed", 0)
     assert isinstance(refused.value.cause, ApplicationError)
     assert refused.value.cause.type == "BadNumber"
-    with pytest.raises(WorkflowUpdateFailedError, match=""):
+    with pytest.raises(WorkflowUpdateFailedError, match="no_such_update"):
         await handle.execute_update("no_such_update")
     assert event_types(await handle.fetch_history()) == before
     await handle.signal("approve", "ann")
