@@ -13,7 +13,7 @@ import pytest
 from support import histories
 from support.server import Mainspring, TemporalDev
 from temporalio import activity
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
@@ -80,6 +80,19 @@ async def signal_twice(handle):
     await handle.signal("tick", "b")
 
 
+async def updates_and_a_signal(handle):
+    assert await handle.execute_update("set_needed", 2, id="first") == 1
+    await handle.signal("approve", "ann")
+    assert await handle.query("approved_by") == ["ann"]
+    assert await handle.execute_update("approve_slowly", args=["bob", 1], id="second") == 2
+
+
+async def a_rejected_update(handle):
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update("set_needed", 0)
+    await handle.signal("approve", "ann")
+
+
 RUNS = {
     "order": ("order-workflow", "OrderWorkflow", [ORDER], None),
     "echo": ("guest-kitchen", "Echo", [{"a": 1}], None),
@@ -98,6 +111,11 @@ RUNS = {
         ["echo", {"schedule_to_start_ms": 200, "start_to_close_ms": 5000, "task_queue": "nobody"}, None],
         None,
     ),
+    "queries, a signal and updates": ("guest-kitchen", "Approval", [1], updates_and_a_signal),
+    "an update that is rejected": ("guest-kitchen", "Approval", [1], a_rejected_update),
+    "a child": ("guest-kitchen", "SumOfChildren", [[1]], None),
+    "a child that fails": ("guest-kitchen", "FailingChild", [], None),
+    "a message to a workflow that is not there": ("guest-kitchen", "Messenger", ["nobody", False], None),
     "signals before the first workflow task": ("guest-kitchen", "SignalCounter", [2], signal_twice),
 }
 
@@ -105,7 +123,7 @@ RUNS = {
 async def history_on(server, guest: str, workflow_type: str, args: list, meanwhile) -> list[dict]:
     client: Client = await server.connect()
     # Time to send something before the first workflow task.
-    delay = timedelta(seconds=1) if meanwhile else None
+    delay = timedelta(seconds=1) if meanwhile is signal_twice else None
     activities = [charge_payment, send_email, echo, declines]
     async with server.deployed(guest, QUEUE), Worker(client, task_queue=QUEUE, activities=activities):
         handle = await client.start_workflow(

@@ -12,6 +12,8 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
+from . import standin_conversations
+
 SECONDS_30 = timedelta(seconds=30)
 
 
@@ -286,5 +288,6 @@ WORKFLOWS = {
         SignalCounter,
         SignalOrTimeout,
         Sleep,
+        *standin_conversations.WORKFLOWS,
     ],
 }

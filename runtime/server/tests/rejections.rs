@@ -443,7 +443,7 @@ async fn what_is_not_offered_is_refused_by_its_name() {
     let mut client = server.client().await;
     let namespace = || "default".to_owned();
     let update = UpdateWorkflowExecutionRequest { namespace: namespace(), ..Default::default() };
-    expect(client.update_workflow_execution(update).await, Unimplemented, "UpdateWorkflowExecution");
+    expect(client.update_workflow_execution(update).await, InvalidArgument, "Execution is not set");
     let schedules = ListSchedulesRequest { namespace: namespace(), ..Default::default() };
     expect(client.list_schedules(schedules).await, Unimplemented, "ListSchedules");
     let register = RegisterNamespaceRequest { namespace: NOWHERE.into(), ..Default::default() };

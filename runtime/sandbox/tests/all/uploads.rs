@@ -134,7 +134,7 @@ fn exports_that_are_missing_or_of_another_type_are_named() {
             (export "describe" (func $f)) (export "start" (func $f)) (export "resume" (func $f)) (export "answer-query" (func $f)))"#,
     )
     .unwrap();
-    says(&refused(&component), &["does not fit the world", "describe"]);
+    says(&refused(&component), &["does not fit the world", "type-checking export"]);
 }
 
 #[test]

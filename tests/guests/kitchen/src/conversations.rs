@@ -61,7 +61,7 @@ pub async fn double(number: u64) -> WorkflowResult<u64> {
 /// What becomes of a child that fails.
 #[workflow]
 pub async fn failing_child() -> WorkflowResult<String> {
-    match child_workflow::<()>("FailWith").arg("Broken").arg("as expected").await {
+    match child_workflow::<()>("FailWith").arg("Broken").arg(true).await {
         Ok(()) => Ok("no failure".into()),
         Err(error) => Ok(error.to_string()),
     }
