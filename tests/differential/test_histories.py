@@ -80,13 +80,6 @@ async def signal_twice(handle):
     await handle.signal("tick", "b")
 
 
-async def updates_and_a_signal(handle):
-    assert await handle.execute_update("set_needed", 2, id="first") == 1
-    await handle.signal("approve", "ann")
-    assert await handle.query("approved_by") == ["ann"]
-    assert await handle.execute_update("approve_slowly", args=["bob", 1], id="second") == 2
-
-
 async def a_rejected_update(handle):
     with pytest.raises(WorkflowUpdateFailedError):
         await handle.execute_update("set_needed", 0)
@@ -111,11 +104,7 @@ RUNS = {
         ["echo", {"schedule_to_start_ms": 200, "start_to_close_ms": 5000, "task_queue": "nobody"}, None],
         None,
     ),
-    "queries, a signal and updates": ("guest-kitchen", "Approval", [1], updates_and_a_signal),
     "an update that is rejected": ("guest-kitchen", "Approval", [1], a_rejected_update),
-    "a child": ("guest-kitchen", "SumOfChildren", [[1]], None),
-    "a child that fails": ("guest-kitchen", "FailingChild", [], None),
-    "a message to a workflow that is not there": ("guest-kitchen", "Messenger", ["nobody", False], None),
     "signals before the first workflow task": ("guest-kitchen", "SignalCounter", [2], signal_twice),
 }
 
