@@ -280,7 +280,7 @@ impl Puppet {
         match update.name.as_str() {
             "reject" if update.run_validator => {
                 self.trace.push(json!("a trace that must not stay"));
-                return updates::reject(update.number, &vec![application("no", "Rejected")]);
+                return updates::reject(update.number, &[application("no", "Rejected")]);
             }
             "ignore" => return,
             "timer_first" => {
@@ -291,7 +291,7 @@ impl Puppet {
         updates::accept(update.number);
         self.trace.push(json!({"update": update.id, "number": update.number, "input": values(&update.input)}));
         if update.name != "later" {
-            updates::complete(update.number, Ok(&vec![json_payload(&json!(self.trace.len()))]));
+            updates::complete(update.number, Ok(&[json_payload(&json!(self.trace.len()))]));
         }
     }
 
@@ -364,7 +364,7 @@ impl Puppet {
                 self.operations.insert(name, external::request_cancel(&workflow, "", "enough"));
             }
             Step::CompleteUpdate(number) => {
-                updates::complete(number, Ok(&vec![json_payload(&json!("completed later"))]));
+                updates::complete(number, Ok(&[json_payload(&json!("completed later"))]));
             }
             Step::Patched(id) => {
                 let taken = versioning::patched(&id);
