@@ -104,6 +104,7 @@ fn run_of(execution: &WorkflowExecution) -> RunRef {
 fn start_child(answers: Answers, initiated_event_id: i64, start: Box<StartWorkflow>) {
     let shared = Arc::clone(&answers.shared);
     let workflow = WorkflowKey { namespace: answers.to.workflow.namespace, workflow_id: start.workflow_id.clone() };
+    let again = Effect::StartChild { initiated_event_id, start: start.clone() };
     let reply = Box::new(move |started: Result<Started, EngineError>| match started {
         Ok(started) => answers.send(move |step| step.child_started(initiated_event_id, &started.run_id)),
         Err(EngineError::Rejected(Rejection::AlreadyStarted { .. })) => {
@@ -113,6 +114,8 @@ fn start_child(answers: Answers, initiated_event_id: i64, start: Box<StartWorkfl
             tracing::warn!(%rejection, "a child workflow cannot be started");
             answers.send(move |step| step.child_start_failed(initiated_event_id, StartFailed::Unspecified));
         }
+        // Too many others wait for the run that it is to replace: at the end of the line, then.
+        Err(EngineError::Overloaded(_)) => deliver(&answers.shared, &answers.to, again),
         // The server stops: the effect is found again when it starts.
         Err(_) => {}
     });

@@ -26,6 +26,7 @@ use crate::{
     limits,
     matching::{QueueKey, ReadyTask},
     rows::{CurrentRow, decode},
+    shard::Waiting,
 };
 
 /// What is told to whoever waits, once the step is durable (or has failed).
@@ -72,7 +73,7 @@ pub struct LoadedRun {
     pub pending: Pending,
     /// An activation is under way: the run waits, and nobody else does.
     pub busy: bool,
-    pub mailbox: VecDeque<Work>,
+    pub mailbox: VecDeque<Waiting>,
     /// When the run's timer row stands. It may be early, never late.
     pub armed: Option<Time>,
     /// The timer row's time has come: the next step replaces it.

@@ -8,6 +8,7 @@
 //! The shard decides on top of steps that are not durable yet. Nobody outside learns of a step before it is: replies,
 //! tasks and notifications all leave in the commit's callback.
 
+mod mailbox;
 mod queries;
 mod reset;
 mod starts;
@@ -23,11 +24,13 @@ use std::{
 
 use flume::{Receiver, RecvTimeoutError, Sender};
 use lru::LruCache;
-use mainspring_api::{protocol::Message, update::Request as UpdateRequest};
+use mainspring_api::{enums::WorkflowTaskFailedCause as Cause, protocol::Message, update::Request as UpdateRequest};
 use mainspring_core::{
     Rejection,
     continue_as_new::Successor,
+    failure,
     reset::ResetRequest,
+    update::{News, Progress},
     workflow::{CurrentRun, StartWorkflow},
     workflow_task::{CompletionOutcome, WorkflowTaskCompletion, retry_pause},
 };
@@ -37,8 +40,8 @@ use prost::Message as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-pub use self::queries::Query;
 use self::starts::NewRun;
+pub use self::{mailbox::Waiting, queries::Query};
 use crate::{
     EngineError, RunRef, Started,
     activation::{Job, JobWork, Outcome},
@@ -264,15 +267,14 @@ impl Shard {
 
     fn take_work(&mut self, workflow: &WorkflowKey, run: &RunRef, work: Work) {
         match self.find(workflow, run) {
-            Ok(key) => self.with_run(&key, |shard, run| {
-                if !run.busy {
-                    run.apply(work);
-                    shard.settle(run);
-                } else if run.mailbox.len() < limits::REQUESTS_PER_RUN {
-                    run.mailbox.push_back(work);
+            Ok(key) => self.with_run(&key, |shard, loaded| {
+                if !loaded.busy {
+                    loaded.apply(work);
+                    shard.settle(loaded);
+                } else if run.run_id.is_empty() {
+                    loaded.wait(Waiting::Latest { run: run.clone(), work });
                 } else {
-                    let error = EngineError::Overloaded("too many requests wait for this workflow; try again".into());
-                    work(Err(error))(Ok(()));
+                    loaded.wait(Waiting::This(work));
                 }
             }),
             Err(error) => self.reply_in_order(work(Err(error))),
@@ -391,30 +393,6 @@ impl Shard {
         });
     }
 
-    fn take_outcome(&mut self, key: RunKey, module: Digest, started: i64, attempt: i32, outcome: Outcome) {
-        self.busy -= 1;
-        self.with_run(&key, |shard, run| {
-            run.busy = false;
-            shard.end_workflow_task(run, module, started, attempt, outcome);
-            shard.take_mailbox(run);
-        });
-    }
-
-    /// What has waited for a run goes into one step, as far as it fits: one commit, and one turn of the workflow.
-    fn take_mailbox(&mut self, run: &mut LoadedRun) {
-        loop {
-            while run.pending_bytes() < limits::STEP_BYTES
-                && let Some(work) = run.mailbox.pop_front()
-            {
-                run.apply(work);
-            }
-            self.settle(run);
-            if run.busy || run.mailbox.is_empty() {
-                return;
-            }
-        }
-    }
-
     fn end_workflow_task(&self, run: &mut LoadedRun, module: Digest, started: i64, attempt: i32, outcome: Outcome) {
         let retry_after = retry_pause(attempt);
         let failed = match outcome {
@@ -440,7 +418,15 @@ impl Shard {
                         None
                     }
                     Ok(CompletionOutcome::Failed(bad)) => Some(bad.to_string()),
-                    Err(rejection) => Some(rejection.to_string()),
+                    // The task is still under way, and nobody works on it any more.
+                    Err(rejection) => {
+                        let message = rejection.to_string();
+                        let (cause, failure) = (Cause::WorkflowWorkerUnhandledFailure, failure::server(&message));
+                        let _ = run.step(|step| {
+                            step.fail_workflow_task(started, attempt, cause, failure, IDENTITY, retry_after)
+                        });
+                        Some(message)
+                    }
                 }
             }
             Outcome::Failed { cause, failure } => {
@@ -555,8 +541,20 @@ impl Shard {
             let Some((key, workflow)) = self.workflows.pop_lru() else { return };
             if workflow.can_be_forgotten() {
                 self.weight -= workflow.weight;
+                self.forget_updates(&workflow);
             } else {
                 self.workflows.put(key, workflow);
+            }
+        }
+    }
+
+    /// Updates that are in memory alone go with it, as in a crash. Their clients are told, and ask again.
+    fn forget_updates(&self, workflow: &Workflow) {
+        for run in workflow.runs.values() {
+            for update_id in run.state.updates_in_memory() {
+                let message = "the update was given up to make room in memory; try again".into();
+                let progress = Progress::Aborted(Rejection::Unavailable(message));
+                self.shared.updates.tell(&run.state.run_id, News { update_id: update_id.to_owned(), progress });
             }
         }
     }

@@ -7,7 +7,7 @@ use mainspring_store::{Batch, prefix_end};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Request, Shard, answer};
+use super::{Request, Shard, Waiting, answer};
 use crate::{
     EngineError, clock, effects,
     inner::Head,
@@ -99,12 +99,13 @@ impl Shard {
     /// Does something of the engine's own to a run: at once, or when its activation has come to its end.
     fn soon(&mut self, run: &mut LoadedRun, decide: fn(&mut Step<'_>)) {
         if run.busy {
-            run.mailbox.push_back(Box::new(move |step| {
+            // No bound: the engine's own are few, and must not be lost.
+            run.mailbox.push_back(Waiting::This(Box::new(move |step| {
                 if let Ok(step) = step {
                     decide(step);
                 }
                 Box::new(|_| {})
-            }));
+            })));
         } else {
             run.step(decide);
             self.settle(run);
