@@ -112,7 +112,7 @@ async fn leave_behind(name: &str) -> WorkflowResult<()> {
 #[workflow]
 pub async fn relay(name: String, runs: u32) -> WorkflowResult<String> {
     if let Some(parent) = info().parent {
-        external_workflow(parent.workflow_id).signal("note").arg(format!("{name}/child.{runs}")).await?;
+        external_workflow(parent.execution.workflow_id).signal("note").arg(format!("{name}/child.{runs}")).await?;
     }
     if runs > 0 {
         return Err(relay::continue_as_new(name, runs - 1).into());
