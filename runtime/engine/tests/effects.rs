@@ -9,7 +9,7 @@ use mainspring_api::{enums::WorkflowExecutionStatus as Status, history::history_
 use mainspring_core::workflow::StartWorkflow;
 use mainspring_engine::{Engine, verify};
 use mainspring_store::{Fault, FaultStore, MemoryStore, Store};
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::FileFailurePersistence};
 
 const MESSENGERS: usize = 4;
 const FAMILIES: usize = 3;
@@ -19,7 +19,11 @@ fn starts() -> Vec<StartWorkflow> {
     let mut starts = vec![start("document", "Approval", &["1000"])];
     starts.extend((0..FAMILIES).map(|number| start(&format!("sum-{number}"), "SumOfChildren", &["[1,2,3]"])));
     for (id, policy) in [("left-to-terminate", "terminate"), ("left-to-cancel", "cancel"), ("left-alone", "abandon")] {
-        starts.push(start(&format!("parent-of-{id}"), "LeavesAChild", &[&format!("\"{id}\""), &format!("\"{policy}\"")]));
+        starts.push(start(
+            &format!("parent-of-{id}"),
+            "LeavesAChild",
+            &[&format!("\"{id}\""), &format!("\"{policy}\"")],
+        ));
     }
     for number in 0..MESSENGERS {
         starts.push(start(&format!("messenger-{number}"), "Messenger", &["\"document\"", "false"]));
@@ -87,7 +91,11 @@ fn fault() -> impl Strategy<Value = (u64, Fault)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/effects.proptest-regressions"))),
+        max_shrink_iters: 20,
+        ..ProptestConfig::with_cases(12)
+    })]
 
     #[test]
     fn whatever_runs_do_to_each_other_happens_once_however_often_the_store_fails(

@@ -144,10 +144,8 @@ async fn an_update_that_is_forgotten_with_its_run_is_aborted() {
 async fn updates_are_answered_though_their_tasks_fail_and_the_engine_restarts_in_between() {
     let (store, engine) = with_traffic().await;
     engine.start_workflow("default", start("hub", "Hub", &["\"nobody\"", "1"])).await.unwrap();
-    let accepted = engine
-        .update_workflow("default", run("hub"), deposit("kept"), UpdateStage::Accepted, WAIT)
-        .await
-        .unwrap();
+    let accepted =
+        engine.update_workflow("default", run("hub"), deposit("kept"), UpdateStage::Accepted, WAIT).await.unwrap();
     assert!(accepted.stage >= UpdateStage::Accepted, "{accepted:?}");
     engine.shutdown().await;
     drop(engine);
@@ -155,10 +153,8 @@ async fn updates_are_answered_though_their_tasks_fail_and_the_engine_restarts_in
     let polled = engine.poll_update("default", run("hub"), "kept".into(), UpdateStage::Completed, WAIT).await.unwrap();
     assert_eq!(polled.stage, UpdateStage::Completed);
     // The same update again is the same update.
-    let again = engine
-        .update_workflow("default", run("hub"), deposit("kept"), UpdateStage::Completed, WAIT)
-        .await
-        .unwrap();
+    let again =
+        engine.update_workflow("default", run("hub"), deposit("kept"), UpdateStage::Completed, WAIT).await.unwrap();
     assert_eq!(again.outcome, polled.outcome);
     let accepted = events(&engine, run("hub")).await.into_iter().map(|event| event.event_type());
     assert_eq!(accepted.filter(|kind| *kind == EventType::WorkflowExecutionUpdateAccepted).count(), 1);

@@ -79,14 +79,8 @@ pub fn signal(name: &str, argument: &str) -> Signal {
 }
 
 pub async fn events(engine: &Engine, run: RunRef) -> Vec<HistoryEvent> {
-    let query = HistoryQuery {
-        run,
-        from_event_id: 1,
-        page_size: 1_000,
-        reverse: false,
-        wait: None,
-        close_event_only: false,
-    };
+    let query =
+        HistoryQuery { run, from_event_id: 1, page_size: 1_000, reverse: false, wait: None, close_event_only: false };
     engine.history("default", query).await.unwrap().events
 }
 

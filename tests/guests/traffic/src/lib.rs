@@ -99,11 +99,7 @@ async fn leave_behind(name: &str) -> WorkflowResult<()> {
         ("Sleeper", ParentClosePolicy::RequestCancel, "canceled"),
         ("Napper", ParentClosePolicy::Abandon, "abandoned"),
     ] {
-        child_workflow::<()>(child)
-            .workflow_id(format!("{name}/{id}"))
-            .parent_close_policy(policy)
-            .start()
-            .await?;
+        child_workflow::<()>(child).workflow_id(format!("{name}/{id}")).parent_close_policy(policy).start().await?;
     }
     Ok(())
 }
