@@ -15,7 +15,7 @@ mod starts;
 mod upkeep;
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -158,6 +158,8 @@ struct Workflow {
     /// None until it is read; then whether there is a latest run.
     current: Option<Option<CurrentRun>>,
     runs: HashMap<Uuid, LoadedRun>,
+    /// Runs that were deleted. The store may still show them while the batch that deletes them is in flight.
+    deleted: HashSet<Uuid>,
     /// What the runs take in memory, roughly, in bytes.
     weight: usize,
     /// Batches that are not durable yet. While there are any, the store does not know what the memory knows.
@@ -305,6 +307,9 @@ impl Shard {
     fn load(&mut self, key: &RunKey) -> Result<bool, EngineError> {
         let id = self.handle.id;
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
+        if workflow.deleted.contains(&key.run) {
+            return Ok(false);
+        }
         if let Entry::Vacant(place) = workflow.runs.entry(key.run) {
             let namespace = self.shared.namespaces.name_of(key.workflow.namespace);
             let run = LoadedRun::load(&*self.shared.store, id, key.clone(), &namespace)?;

@@ -161,6 +161,28 @@ async fn updates_are_answered_though_their_tasks_fail_and_the_engine_restarts_in
     finish(store, engine).await;
 }
 
+/// The runs that were deleted have things on their way to others when they are, and get answers afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_for_a_run_that_is_deleted_does_not_bring_it_back() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let engine = open(&store);
+    engine.deploy_module("default", "tests", guest("guest_kitchen.wasm")).await.unwrap();
+    for number in 0..30 {
+        let (parent, child) = (format!("parent-{number}"), format!("\"child-{number}\""));
+        engine.start_workflow("default", start(&parent, "LeavesAChild", &[&child, "\"terminate\""])).await.unwrap();
+        closed(&engine, &parent).await;
+        engine.delete_workflow("default", run(&parent)).await.unwrap();
+        let gone = engine.describe_workflow("default", run(&parent)).await;
+        assert!(matches!(gone, Err(EngineError::WorkflowNotFound { .. })), "{gone:?}");
+    }
+    for number in 0..30 {
+        let end = closed(&engine, &format!("child-{number}")).await;
+        assert!(matches!(end, Attributes::WorkflowExecutionTerminatedEventAttributes(_)), "{end:?}");
+    }
+    assert_eq!(engine.count_workflows("default", "").await.unwrap(), 30);
+    finish(store, engine).await;
+}
+
 fn deposit(id: &str) -> Request {
     let mut args = common::json(&format!("\"{id}\""));
     args.payloads.extend(common::json("30").payloads);
