@@ -34,6 +34,8 @@ NOTE_PAUSE_S = 0.05
 DEPOSIT_PAUSE_S = 0.1
 # As the guest has it.
 ACTIVITY_RETRY_S = 0.2
+# How long the last calls may take when nothing fails any more.
+LAST_ANSWERS_S = 60
 COMPLETED, ACCEPTED = (
     Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED,
     Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED,
@@ -81,7 +83,8 @@ class Traffic(Load):
     async def finish(self) -> None:
         """Stops talking, and tells the hubs to come to their end."""
         self.talking = False
-        await asyncio.gather(*self._talks)
+        # What waits for an answer gets one: an update too whose server died before it was accepted.
+        await asyncio.wait_for(asyncio.gather(*self._talks), LAST_ANSWERS_S)
         for hub in self.hubs:
             await self._signal(hub, "finish", f"finish {hub}")
             self.told.finished.add(hub)
