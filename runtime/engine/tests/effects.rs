@@ -4,10 +4,10 @@ mod common;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use common::{closed, events, guest, open, result, run, start};
+use common::{events, guest, open, result, run, start, try_closed};
 use mainspring_api::{enums::WorkflowExecutionStatus as Status, history::history_event::Attributes};
 use mainspring_core::workflow::StartWorkflow;
-use mainspring_engine::{Engine, verify};
+use mainspring_engine::{Engine, EngineError, verify};
 use mainspring_store::{Fault, FaultStore, MemoryStore, Store};
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 
@@ -35,16 +35,22 @@ fn starts() -> Vec<StartWorkflow> {
 async fn live(engine: &Engine) -> bool {
     let work = async {
         for start in starts() {
-            if engine.start_workflow("default", start).await.is_err() {
-                // The engine has failed, or is about to.
-                return std::future::pending().await;
-            }
+            engine.start_workflow("default", start).await?;
         }
-        for start in starts().into_iter().filter(|start| start.workflow_id != "document") {
-            closed(engine, &start.workflow_id).await;
+        for start in starts().iter().filter(|start| start.workflow_id != "document") {
+            try_closed(engine, &start.workflow_id).await?;
         }
-        closed(engine, "left-to-terminate").await;
-        closed(engine, "left-to-cancel").await;
+        try_closed(engine, "left-to-terminate").await?;
+        try_closed(engine, "left-to-cancel").await?;
+        Ok::<_, EngineError>(())
+    };
+    let work = async {
+        match work.await {
+            Ok(()) => {}
+            // The engine has failed, or is about to.
+            Err(EngineError::Unavailable(_)) => std::future::pending().await,
+            Err(error) => panic!("{error}"),
+        }
     };
     tokio::select! {
         () = work => true,

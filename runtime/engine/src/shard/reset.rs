@@ -16,7 +16,7 @@ use mainspring_core::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Request, Shard, answer};
+use super::{Request, Shard, Waiting, answer};
 use crate::{
     EngineError, RunRef, clock,
     keys::{RunKey, WorkflowKey},
@@ -161,7 +161,7 @@ impl Shard {
         match entry.and_then(|entry| entry.runs.get_mut(&key.run)).filter(|run| run.busy) {
             Some(run) => {
                 let work: Work = Box::new(move |_| Box::new(move |_| again()));
-                run.mailbox.push_back(work);
+                run.mailbox.push_back(Waiting::This(work));
             }
             None => self.reply_in_order(Box::new(move |_| again())),
         }

@@ -14,7 +14,7 @@ use mainspring_core::{
     signal::Signal,
     workflow::StartWorkflow,
 };
-use mainspring_engine::{ActivityTarget, ActivityTask, Engine, EngineConfig, HistoryQuery, RunRef};
+use mainspring_engine::{ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HistoryQuery, RunRef};
 use mainspring_sandbox::{Sandbox, SandboxConfig};
 use mainspring_store::Store;
 
@@ -86,6 +86,11 @@ pub async fn events(engine: &Engine, run: RunRef) -> Vec<HistoryEvent> {
 
 /// How a workflow has ended, in whichever run that is; waits for it.
 pub async fn closed(engine: &Engine, workflow_id: &str) -> Attributes {
+    try_closed(engine, workflow_id).await.unwrap()
+}
+
+/// The same on an engine that may fail meanwhile.
+pub async fn try_closed(engine: &Engine, workflow_id: &str) -> Result<Attributes, EngineError> {
     let mut run = run(workflow_id);
     loop {
         let query = HistoryQuery {
@@ -96,11 +101,11 @@ pub async fn closed(engine: &Engine, workflow_id: &str) -> Attributes {
             wait: Some(WAIT),
             close_event_only: true,
         };
-        let page = engine.history("default", query).await.unwrap();
+        let page = engine.history("default", query).await?;
         let event = page.events.into_iter().next().unwrap_or_else(|| panic!("{workflow_id} has not ended in time"));
         match next_run(&event) {
             Some(next) => run.run_id = next.to_owned(),
-            None => return event.attributes.unwrap(),
+            None => return Ok(event.attributes.unwrap()),
         }
     }
 }

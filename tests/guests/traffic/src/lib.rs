@@ -99,7 +99,8 @@ async fn leave_behind(name: &str) -> WorkflowResult<()> {
         ("Sleeper", ParentClosePolicy::RequestCancel, "canceled"),
         ("Napper", ParentClosePolicy::Abandon, "abandoned"),
     ] {
-        child_workflow::<()>(child).workflow_id(format!("{name}/{id}")).parent_close_policy(policy).start().await?;
+        let _ =
+            child_workflow::<()>(child).workflow_id(format!("{name}/{id}")).parent_close_policy(policy).start().await?;
     }
     Ok(())
 }
