@@ -162,7 +162,10 @@ impl Op {
             Op::DeprecatePatch(id) => json!({"deprecate_patch": format!("old-{id}")}),
             Op::Marker => json!({"marker": "noted"}),
             Op::Memo => json!({"upsert_memo": "key"}),
-            Op::Observe(what) => json!({"observe": ["now", "random", "hash_order"][usize::from(*what)]}),
+            Op::Observe(what) => {
+                let what = ["now", "random", "hash_order"][usize::from(*what)];
+                json!({"observe": what})
+            }
             Op::Log => json!({"log": {"message": "a line", "times": 1}}),
         })
     }
