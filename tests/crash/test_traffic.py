@@ -65,11 +65,12 @@ async def test_kills_with_everything_in_flight(servers, capsys):
 async def test_power_cuts_with_everything_in_flight(disk, servers, capsys):
     server = servers(data=disk.path / "data").start()
     traffic, dice, seed = await begin(server)
+    hub = traffic.hubs[0]
     for _ in range(CUTS):
-        notes = len(traffic.told.notes["hub-0"])
+        notes = len(traffic.told.notes[hub])
         await asyncio.sleep(dice.uniform(UPTIME_MIN_S, UPTIME_MAX_S))
         # With something at stake: at least one signal since the last cut.
-        await eventually(lambda: len(traffic.told.notes["hub-0"]) > notes, "something is acknowledged", 60)
+        await eventually(lambda: len(traffic.told.notes[hub]) > notes, "something is acknowledged", 60)
         disk.cut_power()
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(disk.unmount)

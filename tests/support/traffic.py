@@ -76,6 +76,7 @@ class Traffic(Load):
         for number, hub in enumerate(self.hubs):
             peer = self.hubs[(number + 1) % len(self.hubs)]
             await self.start(hub, "Hub", QUEUE, peer, ROUNDS_PER_RUN)
+        self.told.notes = {hub: [] for hub in self.hubs}
         for hub in self.hubs:
             self._talks += [self.spawn(self._keep_noting(hub)), self.spawn(self._keep_depositing(hub))]
         self._talks.append(self.spawn(self._keep_canceling()))
@@ -92,7 +93,7 @@ class Traffic(Load):
     # Clients.
 
     async def _keep_noting(self, hub: str) -> None:
-        taken = self.told.notes.setdefault(hub, [])
+        taken = self.told.notes[hub]
         number = 0
         while self.talking:
             note = f"{hub}/note.{number}"

@@ -100,7 +100,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/effects.proptest-regressions"))),
         max_shrink_iters: 20,
-        ..ProptestConfig::with_cases(12)
+        ..ProptestConfig::with_cases(60)
     })]
 
     #[test]
