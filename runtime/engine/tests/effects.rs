@@ -2,14 +2,23 @@
 
 mod common;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use common::{events, guest, open, result, run, start, try_closed};
 use mainspring_api::{enums::WorkflowExecutionStatus as Status, history::history_event::Attributes};
 use mainspring_core::workflow::StartWorkflow;
 use mainspring_engine::{Engine, EngineError, verify};
 use mainspring_store::{Fault, FaultStore, MemoryStore, Store};
-use proptest::{prelude::*, test_runner::FileFailurePersistence};
+use proptest::{
+    prelude::*,
+    test_runner::{FileFailurePersistence, TestRunner},
+};
 
 const MESSENGERS: usize = 4;
 const FAMILIES: usize = 3;
@@ -96,39 +105,47 @@ fn fault() -> impl Strategy<Value = (u64, Fault)> {
     (1..60_u64, prop_oneof![Just(Fault::LostFlush), Just(Fault::Refuse)])
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
+#[test]
+fn whatever_runs_do_to_each_other_happens_once_however_often_the_store_fails() {
+    let mut runner = TestRunner::new(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/effects.proptest-regressions"))),
+        source_file: Some(file!()),
         max_shrink_iters: 20,
         ..ProptestConfig::with_cases(60)
-    })]
+    });
+    let failed = AtomicUsize::new(0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let tested = runner.run(&prop::collection::vec(fault(), 1..5), |planned| {
+        failed.fetch_add(runtime.block_on(lives(planned)), Ordering::Relaxed);
+        Ok(())
+    });
+    tested.unwrap_or_else(|error| panic!("{error}"));
+    let failed = failed.into_inner();
+    assert!(failed > 30, "the store has failed only {failed} times while things were under way");
+}
 
-    #[test]
-    fn whatever_runs_do_to_each_other_happens_once_however_often_the_store_fails(
-        planned in prop::collection::vec(fault(), 1..5),
-    ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let faults = Arc::new(FaultStore::new(MemoryStore::new()));
-            let store: Arc<dyn Store> = faults.clone();
-            let engine = open(&store);
-            engine.deploy_module("default", "tests", guest("guest_kitchen.wasm")).await.unwrap();
-            engine.shutdown().await;
-            drop(engine);
-            for (commit, fault) in planned {
-                let engine = open(&store);
-                faults.fail_commit(commit, fault);
-                live(&engine).await;
-                engine.shutdown().await;
-                drop(engine);
-                faults.power_cut();
-            }
-            let engine = open(&store);
-            assert!(live(&engine).await, "nothing fails any more");
-            check(&engine).await;
-            engine.shutdown().await;
-            drop(engine);
-            assert_eq!(verify(&store).unwrap().problems, Vec::<String>::new());
-        });
+/// One life of an engine for each fault, and a last one without. Returns how many of them the store has ended.
+async fn lives(planned: Vec<(u64, Fault)>) -> usize {
+    let faults = Arc::new(FaultStore::new(MemoryStore::new()));
+    let store: Arc<dyn Store> = faults.clone();
+    let engine = open(&store);
+    engine.deploy_module("default", "tests", guest("guest_kitchen.wasm")).await.unwrap();
+    engine.shutdown().await;
+    drop(engine);
+    let mut failed = 0;
+    for (commit, fault) in planned {
+        let engine = open(&store);
+        faults.fail_commit(commit, fault);
+        failed += usize::from(!live(&engine).await);
+        engine.shutdown().await;
+        drop(engine);
+        faults.power_cut();
     }
+    let engine = open(&store);
+    assert!(live(&engine).await, "nothing fails any more");
+    check(&engine).await;
+    engine.shutdown().await;
+    drop(engine);
+    assert_eq!(verify(&store).unwrap().problems, Vec::<String>::new());
+    failed
 }

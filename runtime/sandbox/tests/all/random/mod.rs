@@ -5,10 +5,13 @@ mod world;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use proptest::{prelude::*, test_runner::FileFailurePersistence};
+use proptest::{
+    prelude::*,
+    test_runner::{FileFailurePersistence, TestRunner},
+};
 
 use self::{
-    program::{Program, program},
+    program::program,
     world::{Input, News, World},
 };
 use crate::support::{sandbox, shared};
@@ -38,30 +41,28 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-fn run(program: &Program, inputs: &[Input]) -> (u32, u32) {
-    static STARTED: AtomicU32 = AtomicU32::new(0);
-    let (replays, _) = sandbox(|_| {});
-    let chain = STARTED.fetch_add(1, Ordering::Relaxed);
-    let mut world = World::start(shared(), &replays, chain, &program.steps());
-    world.take(&Input::Turn(Vec::new()));
-    for input in inputs {
-        world.take(input);
-    }
-    world.check();
-    (world.turns, world.cached)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
+#[test]
+fn a_run_does_the_same_whether_its_instance_was_kept_evicted_or_replayed() {
+    let mut runner = TestRunner::new(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/all/random.proptest-regressions"))),
+        source_file: Some(file!()),
         ..ProptestConfig::with_cases(150)
-    })]
-
-    #[test]
-    fn a_run_does_the_same_whether_its_instance_was_kept_evicted_or_replayed(
-        program in program(),
-        inputs in prop::collection::vec(input(), 0..60),
-    ) {
-        run(&program, &inputs);
-    }
+    });
+    let (replays, _) = sandbox(|_| {});
+    let (chains, turns, cached) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
+    let tested = runner.run(&(program(), prop::collection::vec(input(), 0..60)), |(program, inputs)| {
+        let chain = chains.fetch_add(1, Ordering::Relaxed);
+        let mut world = World::start(shared(), &replays, chain, &program.steps());
+        world.take(&Input::Turn(Vec::new()));
+        for input in &inputs {
+            world.take(input);
+        }
+        world.check();
+        turns.fetch_add(world.turns, Ordering::Relaxed);
+        cached.fetch_add(world.cached, Ordering::Relaxed);
+        Ok(())
+    });
+    tested.unwrap_or_else(|error| panic!("{error}"));
+    let (turns, cached) = (turns.into_inner(), cached.into_inner());
+    assert!(turns > 500 && cached > 200 && cached < turns, "{turns} turns, {cached} of them on a kept instance");
 }
