@@ -46,7 +46,7 @@ fn a_run_does_the_same_whether_its_instance_was_kept_evicted_or_replayed() {
     let mut runner = TestRunner::new(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/all/random.proptest-regressions"))),
         source_file: Some(file!()),
-        ..ProptestConfig::with_cases(150)
+        ..ProptestConfig::with_cases(500)
     });
     let (replays, _) = sandbox(|_| {});
     let (chains, turns, cached) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
@@ -64,5 +64,5 @@ fn a_run_does_the_same_whether_its_instance_was_kept_evicted_or_replayed() {
     });
     tested.unwrap_or_else(|error| panic!("{error}"));
     let (turns, cached) = (turns.into_inner(), cached.into_inner());
-    assert!(turns > 500 && cached > 200 && cached < turns, "{turns} turns, {cached} of them on a kept instance");
+    assert!(turns > 1_000 && cached > 200 && cached < turns, "{turns} turns, {cached} of them on a kept instance");
 }
