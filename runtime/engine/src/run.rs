@@ -25,6 +25,7 @@ use crate::{
     limits,
     matching::{QueueKey, ReadyTask},
     rows::{CurrentRow, decode},
+    visibility::row::{self, Shown},
 };
 
 /// What is told to whoever waits, once the step is durable (or has failed).
@@ -82,8 +83,8 @@ pub struct LoadedRun {
     effects_row: bool,
     /// The row of the workflow id, if this run has written it.
     current: Option<CurrentRow>,
-    /// Where the visibility row stands, if it does.
-    visibility: Option<Vec<u8>>,
+    /// What stands in lists, if it does.
+    visibility: Option<Shown>,
 }
 
 impl LoadedRun {
@@ -121,7 +122,7 @@ impl LoadedRun {
         let damaged = |error| EngineError::Damaged(format!("run {}: {error}", key.run));
         let folded = RunState::fold(&key.run.to_string(), &events).map_err(damaged)?;
         let state = folded.with_rows(row, read_activities(store, shard, &key)?).map_err(damaged)?;
-        let visibility = keys::visibility(key.workflow.namespace, state.close_time, state.start_time, key.run);
+        let visibility = Shown::of(&state, key.run);
         let (task_row, effects_row) = (state.has_durable_workflow_task(), state.has_effects());
         let run = LoadedRun::new(key, namespace);
         Ok(Some(LoadedRun { state, armed, task_row, effects_row, visibility: Some(visibility), ..run }))
@@ -244,17 +245,10 @@ impl LoadedRun {
         }
     }
 
-    /// The visibility row is written when the run starts, when it closes, and when what it shows has changed.
     fn write_visibility(&mut self, batch: &mut Batch) {
         let changed = std::mem::take(&mut self.pending.attributes_changed);
-        let (state, run) = (&self.state, self.key.run);
-        let key = keys::visibility(self.key.workflow.namespace, state.close_time, state.start_time, run);
-        match self.visibility.replace(key.clone()) {
-            Some(old) if old == key && !changed => return,
-            Some(old) if old != key => batch.delete(old),
-            _ => {}
-        }
-        batch.put(key, state.execution_info().encode_to_vec());
+        let shown = row::write(&self.key, &self.state, self.visibility.as_ref(), changed, batch);
+        self.visibility = Some(shown);
     }
 
     pub fn current_row(&self) -> CurrentRow {
@@ -271,7 +265,7 @@ impl LoadedRun {
         let mut rows =
             vec![keys::run(shard, &self.key), keys::workflow_task(shard, &self.key), keys::effects(shard, &self.key)];
         rows.extend(self.armed.map(|armed| keys::timer(shard, armed, &self.key)));
-        rows.extend(self.visibility.clone());
+        rows.extend(self.visibility.iter().flat_map(|shown| shown.keys(&self.key, &self.state)));
         for prefix in [keys::histories(shard, &self.key), keys::activities(shard, &self.key)] {
             for_each_row(store, &prefix, &prefix_end(&prefix), |key, _| {
                 rows.push(key.to_vec());
