@@ -9,7 +9,7 @@ use mainspring_api::{
     workflow::WorkflowExecutionInfo,
 };
 use mainspring_core::{RunState, Time};
-use mainspring_store::{Batch, MemoryStore, Op, ShardId, Store, prefix_end};
+use mainspring_store::{Batch, MemoryStore, ShardId, Store, prefix_end};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -441,9 +441,9 @@ fn the_order_of_lists_can_be_asked_for_by_name() {
 fn an_index_row_that_is_damaged_is_named() {
     let runs = Runs::default();
     let mut batch = Batch::new(ShardId(0), 0);
-    batch
-        .ops
-        .push(Op::Put { key: [keys::visibility_index(NAMESPACE, b'a'), vec![1, 0x7f]].concat(), value: Vec::new() });
+    // Among the open runs, and too short.
+    let key = [keys::visibility_index(NAMESPACE, b'a'), vec![1, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x90]].concat();
+    batch.put(key, Vec::new());
     runs.store.commit(&[batch]).unwrap();
     let query = Query::parse("").unwrap();
     let resume = Resume { as_of: 0, after: None };
