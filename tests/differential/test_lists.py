@@ -1,9 +1,10 @@
 """The same filters to both servers: the same runs in the same order, the same counts, the same errors."""
 
-import asyncio
+import contextlib
 import re
 
 import pytest
+import pytest_asyncio
 from support import histories
 from support.server import Mainspring, TemporalDev
 from support.waiting import eventually
@@ -11,7 +12,7 @@ from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest, Li
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-pytestmark = pytest.mark.mainspring_only
+pytestmark = [pytest.mark.mainspring_only, pytest.mark.asyncio(loop_scope="module")]
 HOUR_MS = 3_600_000
 
 ANSWERED = """
@@ -286,18 +287,26 @@ async def seed(client: Client) -> None:
 
 
 @pytest.fixture(scope="module")
-async def clients():
-    mainspring, temporal = Mainspring().start(), Patient().start()
-    connected = []
-    for server in (mainspring, temporal):
-        async with server.deployed("guest-kitchen", "lists-0"), server.deployed("guest-kitchen", "lists-1"):
-            client = await server.connect()
-            await seed(client)
-            connected.append(client)
-    yield connected
-    temporal.stop()
-    temporal.remove()
-    await asyncio.to_thread(histories.finish, mainspring)
+def servers():
+    mainspring, temporal = Mainspring(), Patient()
+    try:
+        yield mainspring.start(), temporal.start()
+        histories.finish(mainspring)
+    finally:
+        temporal.remove()
+        mainspring.remove()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def clients(servers):
+    async with contextlib.AsyncExitStack() as stack:
+        connected = []
+        for server in servers:
+            for queue in ("lists-0", "lists-1"):
+                await stack.enter_async_context(server.deployed("guest-kitchen", queue))
+            connected.append(await server.connect())
+            await seed(connected[-1])
+        yield connected
 
 
 async def listed(client: Client, query: str):
@@ -318,9 +327,6 @@ async def counted(client: Client, query: str):
         return answer.count, groups, types
     except RPCError as error:
         return error.status, error.message
-
-
-pytestmark = [pytestmark, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_both_servers_find_the_same_runs_in_the_same_order(clients):
