@@ -117,7 +117,7 @@ async def test_runs_are_found_by_what_they_are(client, page, queue, start, liste
     started = [(await handle.describe()).start_time for handle in (first, second)]
     for query, expected in {
         f"WorkflowId = '{one}'": [one],
-        f"WorkflowId STARTS_WITH '{prefix}'": [one, two],
+        f"WorkflowId STARTS_WITH '{prefix}'": [one, two],  # Open ones first.
         f"WorkflowId IN ('{one}', '{two}', 'nobody')": [one, two],
         f"RunId = '{first.result_run_id}'": [one],
         f"TaskQueue = '{queue}' AND WorkflowType = 'TypeTwo'": [two],

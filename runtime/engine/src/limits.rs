@@ -49,5 +49,5 @@ pub const LIST_ROWS: usize = 50_000;
 pub const SORT_ROWS: usize = 250_000;
 /// Lists and counts that are read at the same time.
 pub const LISTS_AT_ONCE: usize = 16;
-/// What passes, at most, from a step's decision to its place in the committer's queue.
+/// How long a list waits at most for the steps that are being decided when it begins: far above what one takes.
 pub const STEP_SETTLES: Duration = Duration::from_millis(5);

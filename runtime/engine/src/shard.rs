@@ -103,6 +103,10 @@ pub enum Request {
         run: RunKey,
         done: oneshot::Sender<Result<(), EngineError>>,
     },
+    /// Tells when all steps that were being decided have been handed to the committer.
+    Settle {
+        done: oneshot::Sender<()>,
+    },
     Stop,
 }
 
@@ -256,6 +260,10 @@ impl Shard {
                 self.deliver_waiting(namespace);
             }
             Request::Purge { run, done } => self.purge(run, done),
+            Request::Settle { done } => {
+                // A list that nobody waits for any more does not need to know.
+                let _ = done.send(());
+            }
             Request::Stop => self.stopping = true,
         }
     }

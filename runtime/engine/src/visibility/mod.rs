@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use mainspring_api::enums::WorkflowExecutionStatus;
 use mainspring_core::{Rejection, Time, limits::temporal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use attribute::Source;
@@ -35,7 +35,7 @@ use list::Resume;
 use order::Order;
 use reading::{Effort, Reading};
 
-use crate::{Engine, EngineError, ListPage, clock, limits};
+use crate::{Engine, EngineError, ListPage, clock, limits, shard::Request};
 
 /// A filter that has been read.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,10 +145,25 @@ impl Engine {
         Ok(ListPage { executions: page.executions, next_page_token: next.unwrap_or_default() })
     }
 
-    /// A list is as of a moment whose steps can all be seen: what closed by then must not be met as open.
+    /// A list is as of a moment whose steps can all be seen: what had closed by then must not be met as open. Steps that
+    /// are decided later have later times.
     async fn first_page(&self) -> Resume {
-        let settled = i64::try_from(limits::STEP_SETTLES.as_nanos()).unwrap_or(0);
-        let as_of = micros(Time(clock::now().0 - settled));
+        let as_of = micros(clock::now());
+        let mut settling = Vec::new();
+        for shard in &self.shared().shards {
+            let (done, settled) = oneshot::channel();
+            // One that takes no requests is as settled as it will be.
+            if shard.request(Request::Settle { done }).is_ok() {
+                settling.push(settled);
+            }
+        }
+        let all = async {
+            for settled in settling {
+                let _ = settled.await;
+            }
+        };
+        // Where requests queue up, the step that was being decided is long through when this time has passed.
+        let _ = tokio::time::timeout(limits::STEP_SETTLES, all).await;
         self.barrier().await;
         Resume { as_of, after: None }
     }
