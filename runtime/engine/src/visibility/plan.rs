@@ -64,7 +64,7 @@ impl Statuses {
 }
 
 /// Rows of an index that hold all runs with a property.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Piece {
     Run(Uuid),
     /// Those with this value stand in the order of lists.
@@ -106,6 +106,11 @@ impl Bounds {
         let mut bounds = within(condition, false);
         // Nothing closes before it starts.
         bounds.close.low = bounds.close.low.max(bounds.start.low);
+        for choice in &mut bounds.choices {
+            // One that is named twice is read, and counted, once.
+            choice.sort();
+            choice.dedup();
+        }
         bounds.choices.sort_by_key(|choice| choice.iter().map(Piece::rank).max());
         bounds
     }
@@ -277,6 +282,7 @@ mod tests {
         let kind = Piece::Value(Field::WorkflowType, "T".into());
         assert_eq!(bounds("WorkflowType = 'T' AND WorkflowId = 'a'").choices, [vec![id("a")], vec![kind.clone()]]);
         assert_eq!(bounds("WorkflowId = 'a' OR WorkflowId IN ('b', 'c')").choices, [[id("a"), id("b"), id("c")]]);
+        assert_eq!(bounds("WorkflowId IN ('b', 'a', 'b')").choices, [[id("a"), id("b")]]);
         assert_eq!(bounds("WorkflowId = 'a' OR WorkflowType = 'T'").choices, [[id("a"), kind]]);
         assert_eq!(bounds("WorkflowId = 'a' OR HistoryLength > 3").choices, Vec::<Vec<Piece>>::new());
         assert_eq!(bounds("NOT WorkflowId = 'a'").choices, Vec::<Vec<Piece>>::new());

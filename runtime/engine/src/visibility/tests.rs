@@ -229,7 +229,7 @@ fn id(info: &WorkflowExecutionInfo) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(1_024))]
 
     #[test]
     fn lists_and_counts_are_what_going_through_all_runs_gives(

@@ -83,8 +83,10 @@ fn number(rest: &str) -> Result<(Token, usize), String> {
             at = end;
         }
     }
-    if rest[at..].starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.') {
-        return Err(format!("{:?} is no number", &rest[..at + 1]));
+    if let Some(next) = rest[at..].chars().next()
+        && (next.is_alphanumeric() || next == '_' || next == '.')
+    {
+        return Err(format!("\"{}{next}\" is no number", &rest[..at]));
     }
     let text: String = rest[..at].chars().filter(|c| !c.is_whitespace()).collect();
     let number = match text.parse() {
@@ -133,6 +135,7 @@ mod tests {
         assert_eq!(cut("- 12 1.5 .5 1e3 100000000000000000000")[..5], expected);
         assert_eq!(tokens("a > 5x").unwrap_err().0, 4);
         assert_eq!(tokens("1.5.5").unwrap_err().0, 0);
+        assert_eq!(tokens("0é").unwrap_err(), (0, "\"0é\" is no number".into()));
     }
 
     #[test]

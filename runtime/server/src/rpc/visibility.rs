@@ -113,10 +113,10 @@ pub(super) async fn count(
 ) -> Result<CountWorkflowExecutionsResponse, Fault> {
     let namespace = frontend.namespace(&request.namespace)?.name;
     let counted = frontend.engine.count_workflows(&namespace, &request.query).await?;
-    let groups = counted.groups.into_iter().map(|(value, count)| AggregationGroup {
-        group_values: vec![keyword(&value)],
-        count,
-    });
+    let groups = counted
+        .groups
+        .into_iter()
+        .map(|(value, count)| AggregationGroup { group_values: vec![keyword(&value)], count });
     Ok(CountWorkflowExecutionsResponse { count: counted.count, groups: groups.collect() })
 }
 
