@@ -158,7 +158,8 @@ pub fn channel(id: ShardId) -> (ShardHandle, Receiver<Request>) {
 struct Workflow {
     /// None until it is read; then whether there is a latest run.
     current: Option<Option<CurrentRun>>,
-    runs: HashMap<Uuid, LoadedRun>,
+    /// In boxes, because a map has room for four where it holds one.
+    runs: HashMap<Uuid, Box<LoadedRun>>,
     /// What the runs take in memory, roughly, in bytes.
     weight: usize,
     /// Batches that are not durable yet. While there are any, the store does not know what the memory knows.
@@ -168,7 +169,7 @@ struct Workflow {
 impl Workflow {
     /// Brings the weight up to date, and the sum of all workflows' weights with it.
     fn weigh(&mut self, sum: &mut usize) {
-        let weight = self.runs.values().map(LoadedRun::weight).sum();
+        let weight = self.runs.values().map(|run| run.weight()).sum();
         *sum = *sum + weight - std::mem::replace(&mut self.weight, weight);
     }
 
@@ -315,7 +316,7 @@ impl Shard {
             let namespace = self.shared.namespaces.name_of(key.workflow.namespace);
             let run = LoadedRun::load(&*self.shared.store, id, key.clone(), &namespace)?;
             let Some(run) = run else { return Ok(false) };
-            place.insert(run);
+            place.insert(Box::new(run));
         }
         Ok(true)
     }
@@ -532,7 +533,7 @@ impl Shard {
     fn take_in(&mut self, run: LoadedRun) {
         let key = run.key.clone();
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
-        workflow.runs.insert(key.run, run);
+        workflow.runs.insert(key.run, Box::new(run));
         self.with_run(&key, Shard::settle);
     }
 
