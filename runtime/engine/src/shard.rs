@@ -103,6 +103,10 @@ pub enum Request {
         run: RunKey,
         done: oneshot::Sender<Result<(), EngineError>>,
     },
+    /// Tells when all steps that were being decided have been handed to the committer.
+    Settle {
+        done: oneshot::Sender<()>,
+    },
     Stop,
 }
 
@@ -154,7 +158,8 @@ pub fn channel(id: ShardId) -> (ShardHandle, Receiver<Request>) {
 struct Workflow {
     /// None until it is read; then whether there is a latest run.
     current: Option<Option<CurrentRun>>,
-    runs: HashMap<Uuid, LoadedRun>,
+    /// In boxes, because a map has room for four where it holds one.
+    runs: HashMap<Uuid, Box<LoadedRun>>,
     /// Runs that were deleted. The store may still show them while the batch that deletes them is in flight.
     deleted: HashSet<Uuid>,
     /// What the runs take in memory, roughly, in bytes.
@@ -166,7 +171,7 @@ struct Workflow {
 impl Workflow {
     /// Brings the weight up to date, and the sum of all workflows' weights with it.
     fn weigh(&mut self, sum: &mut usize) {
-        let weight = self.runs.values().map(LoadedRun::weight).sum();
+        let weight = self.runs.values().map(|run| run.weight()).sum();
         *sum = *sum + weight - std::mem::replace(&mut self.weight, weight);
     }
 
@@ -258,6 +263,10 @@ impl Shard {
                 self.deliver_waiting(namespace);
             }
             Request::Purge { run, done } => self.purge(run, done),
+            Request::Settle { done } => {
+                // A list that nobody waits for any more does not need to know.
+                let _ = done.send(());
+            }
             Request::Stop => self.stopping = true,
         }
     }
@@ -311,7 +320,7 @@ impl Shard {
             let namespace = self.shared.namespaces.name_of(key.workflow.namespace);
             let run = LoadedRun::load(&*self.shared.store, id, key.clone(), &namespace)?;
             let Some(run) = run else { return Ok(false) };
-            place.insert(run);
+            place.insert(Box::new(run));
         }
         Ok(true)
     }
@@ -415,7 +424,7 @@ impl Shard {
     fn take_in(&mut self, run: LoadedRun) {
         let key = run.key.clone();
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
-        workflow.runs.insert(key.run, run);
+        workflow.runs.insert(key.run, Box::new(run));
         self.with_run(&key, Shard::settle);
     }
 

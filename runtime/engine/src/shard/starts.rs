@@ -124,7 +124,7 @@ impl Shard {
         }
         let entry = self.workflows.get_or_insert_mut(workflow, Workflow::default);
         entry.current = Some(current_run(&loaded.current_row()).ok());
-        entry.runs.insert(run, loaded);
+        entry.runs.insert(run, Box::new(loaded));
         self.with_run(&key, Shard::settle);
     }
 }
