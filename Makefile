@@ -14,7 +14,7 @@ pytest := $(python) -m pytest --rootdir tests -c tests/pytest.ini
 # The same selection everywhere, so that cargo settles on one set of features and compiles each dependency once.
 workspace := --workspace --locked
 # Guests are the members that make nothing but a component.
-guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/order/rust/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
+guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/*/rust/Cargo.toml examples/*/rust/*/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
