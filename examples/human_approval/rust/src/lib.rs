@@ -11,8 +11,8 @@ struct Expense {
     needed: usize,
     /// Who is asked when they do not.
     manager: String,
-    /// How long the reviewers have, and then the manager.
-    patience_ms: u64,
+    reviewers_have_ms: u64,
+    manager_has_ms: u64,
 }
 
 #[activity]
@@ -60,6 +60,9 @@ impl Review {
         if self.approved_by.contains(&person) {
             return Err(ApplicationFailure::new("DecidedTwice", format!("{person} has decided already")));
         }
+        if self.is_decided() {
+            return Err(ApplicationFailure::new("TooLate", "it is decided"));
+        }
         Ok(())
     }
 
@@ -74,22 +77,21 @@ impl Review {
 
 #[workflow]
 async fn approve_expense(expense: Expense) -> WorkflowResult<Review> {
-    let Expense { purpose, reviewers, needed, manager, patience_ms } = expense;
-    let patience = Duration::from_millis(patience_ms);
+    let Expense { purpose, reviewers, needed, manager, reviewers_have_ms, manager_has_ms } = expense;
     let review = Review { needed, asked: vec![], approved_by: vec![], rejected_by: None, comments: vec![] }.register();
     let decided = || review.borrow().is_decided();
 
     for reviewer in &reviewers {
         ask(&review, reviewer, &format!("please decide: {purpose}")).await?;
     }
-    match wait_condition(decided).timeout(patience).await {
+    match wait_condition(decided).timeout(Duration::from_millis(reviewers_have_ms)).await {
         Ok(decided) => decided?,
         Err(_elapsed) => {
-            ask(&review, &manager, &format!("nobody decides: {purpose}")).await?;
             // The last one to ask, whose word is enough.
             review.borrow_mut().leave_it_to_one();
+            ask(&review, &manager, &format!("nobody decides: {purpose}")).await?;
             let expired = |_elapsed| ApplicationFailure::new("Expired", "nobody has decided");
-            wait_condition(decided).timeout(patience).await.map_err(expired)??;
+            wait_condition(decided).timeout(Duration::from_millis(manager_has_ms)).await.map_err(expired)??;
         }
     }
     Ok(review.borrow().clone())

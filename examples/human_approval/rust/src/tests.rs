@@ -5,12 +5,15 @@ use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn start() -> TestRun {
-    let expense = json!({
+fn expense() -> [Value; 1] {
+    [json!({
         "purpose": "a new bicycle", "reviewers": ["ann", "bob"], "needed": 2, "manager": "cem",
-        "patience_ms": (2 * DAY).as_millis() as u64,
-    });
-    TestConfig::new().activity("notify", |_person: String, _text: String| {}).start::<approve_expense>([expense])
+        "reviewers_have_ms": (2 * DAY).as_millis() as u64, "manager_has_ms": (2 * DAY).as_millis() as u64,
+    })]
+}
+
+fn start() -> TestRun {
+    TestConfig::new().activity("notify", |_person: String, _text: String| {}).start::<approve_expense>(expense())
 }
 
 fn decide(run: &mut TestRun, person: &str, approve: bool) -> Result<usize, String> {
@@ -67,4 +70,19 @@ fn after_four_days_it_has_expired() {
     run.skip_to_end();
     assert_eq!(run.elapsed(), 4 * DAY);
     assert!(run.result::<Value>().unwrap_err().to_string().contains("Expired"));
+}
+
+#[test]
+fn a_reviewer_who_decides_while_the_manager_is_being_asked_is_heard() {
+    let mut run = TestRun::start::<approve_expense>(expense());
+    run.complete_activity(1, ());
+    run.complete_activity(2, ());
+    assert_eq!(decide(&mut run, "ann", true), Ok(1));
+    run.fire_timer(3);
+    assert_eq!(asked(&run), ["ann", "bob", "cem"]);
+    assert_eq!(decide(&mut run, "bob", true), Ok(0));
+    assert!(decide(&mut run, "cem", false).unwrap_err().contains("TooLate"));
+    run.complete_activity(4, ());
+    assert_eq!(run.result::<Value>().unwrap()["approved_by"], json!(["ann", "bob"]));
+    run.assert_replays();
 }
