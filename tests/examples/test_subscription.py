@@ -15,7 +15,7 @@ def payments(subscription, at_least: int):
     async def has_paid():
         return (await subscription.query("status"))["payments"] >= at_least
 
-    return eventually(has_paid, f"{at_least} payments", 30)
+    return eventually(has_paid, f"{at_least} payments", 60)
 
 
 def naps(history) -> list[tuple[float, float]]:
@@ -75,8 +75,12 @@ async def test_the_sleeper_survives_kill_9(servers, in_thread, language, queue):
         period = {"trial_ms": 1, "period_ms": PERIOD_MS}
         ann = await example.start("Subscribe", {"customer": "ann", "price": 10, **period})
         await payments(ann, 1)
-        # In the middle of a sleep, and again.
         for payment in (2, 3):
+
+            async def sleeps(payments=payment - 1):
+                return event_types(await ann.fetch_history()).count("TimerStarted") > payments
+
+            await eventually(sleeps, f"it sleeps after payment {payment - 1}")
             await in_thread(server.kill)
             await in_thread(server.start)
             await payments(ann, payment)

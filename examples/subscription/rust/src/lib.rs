@@ -3,6 +3,8 @@
 
 use mainspring_workflow::prelude::*;
 
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What the workflow is started with, what it answers, and what one run hands on to the next.
 #[derive(Clone, Deserialize, Serialize)]
 struct Subscription {
@@ -53,7 +55,7 @@ async fn subscribe(subscription: Subscription) -> WorkflowResult<Subscription> {
     let trial = Duration::from_millis(subscription.trial_ms);
     let period = Duration::from_millis(subscription.period_ms);
     let state = subscription.register();
-    let email = async |text: &str| send_email(&customer, text).start_to_close_timeout(Duration::from_secs(60)).await;
+    let email = async |text: &str| send_email(&customer, text).start_to_close_timeout(TIMEOUT).await;
 
     let is_new = state.borrow().payments == 0;
     if is_new {
@@ -71,7 +73,7 @@ async fn subscribe(subscription: Subscription) -> WorkflowResult<Subscription> {
             Err(_elapsed) => wait = period,
         }
         let (price, number) = (state.borrow().price, state.borrow().payments + 1);
-        let receipt = charge(&customer, price, number).start_to_close_timeout(Duration::from_secs(60)).await?;
+        let receipt = charge(&customer, price, number).start_to_close_timeout(TIMEOUT).await?;
         state.borrow_mut().payments = number;
         email(&format!("thank you: {receipt}")).await?;
 
