@@ -20,7 +20,7 @@ FIRST_PART = {"patching": "v1"}
 
 
 def names() -> list[str]:
-    """All examples that `run.py` runs, by their folders."""
+    """All examples of one idea, by their folders. (`order` has a client and a worker like other people's programs.)"""
     return sorted(client.parent.name for client in EXAMPLES.glob("*/client.py"))
 
 
@@ -58,7 +58,7 @@ class Server:
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        self.home.mkdir(exist_ok=True)
+        self.home.mkdir(parents=True, exist_ok=True)
         command = [self.binary, "dev", "--data-dir", self.home / "data", "--port", str(self.port)]
         with open(self.home / "server.log", "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -22,6 +22,8 @@ async def main(example: Example) -> None:
 
     subscription |= {"customer": "bob", "trial_ms": 14 * DAY_MS, "period_ms": 30 * DAY_MS}
     bob = await example.start("Subscribe", subscription)
-    print(f"bob waits for\n{await bob.query('__stack_trace')}", end="")
+    while "timer" not in (stack_trace := await bob.query("__stack_trace")):
+        await asyncio.sleep(0.1)
+    print(f"of bob's subscription the {stack_trace}", end="")
     await bob.signal("cancel")
     print(f"bob has canceled after {(await bob.result())['payments']} payments")

@@ -5,14 +5,14 @@ from support.waiting import eventually
 from temporalio.client import WorkflowExecutionStatus
 
 EXAMPLE = "polling"
-PAGES = 12
+PAGES = 24
 
 
 async def test_a_feed_is_followed_through_several_runs(example, client):
     feed = await example.start("FollowFeed", {"url": "news", "every_ms": 1})
     end = await feed.result()
     assert (end["items"], end["cursor"]) == (3 * PAGES, PAGES)
-    assert end["earlier_runs"] >= 2, "a megabyte each page, and a new run is suggested from 4 MiB on"
+    assert end["earlier_runs"] >= 2, "half a megabyte each page, and a new run is suggested from 4 MiB on"
     runs = [run async for run in client.list_workflows(f"WorkflowId = '{feed.id}'")]
     assert len(runs) == end["earlier_runs"] + 1
     statuses = [run.status for run in sorted(runs, key=lambda run: run.start_time)]

@@ -42,7 +42,7 @@ async fn count_library(library: Library) -> WorkflowResult<Report> {
         match counted? {
             (book, Ok(words)) => drop(report.words.insert(book.clone(), words)),
             (_, Err(error)) if error.is_canceled() => return Err(error.into()),
-            (book, Err(error)) => drop(report.failed.insert(book.clone(), error.cause().to_string())),
+            (book, Err(error)) => drop(report.failed.insert(book.clone(), error.failure().root_cause().to_string())),
         }
     }
 
