@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Command, Event, TestConfig, TestRun, child_run_id};
 use crate::{
+    error::WorkflowResult,
     failure::{Failure, FailureKind, RetryState},
     handler::{Args, SyncCall, SyncHandler},
     host::Operation,
@@ -98,24 +99,26 @@ impl TestRun {
         }
     }
 
-    fn answer_activity(&mut self, activity: Operation, answer: Result<Payload, Failure>) {
+    fn answer_activity(&mut self, activity: Operation, answer: WorkflowResult<Payload>) {
         let canceled = self.host.commands.borrow().contains(&Command::CancelActivity(activity));
         match answer {
             _ if canceled => self.activate([self.activity_canceled(activity)]),
             Ok(result) => self.activate([Event::ActivityResolved((activity, Ok(vec![result])))]),
-            Err(cause) => {
+            Err(error) => {
+                let cause = error.into_failure();
                 let retry_state = retry_state(&cause, RetryState::MaximumAttemptsReached);
                 self.activate([self.activity_failed(activity, cause, retry_state)]);
             }
         }
     }
 
-    fn answer_child(&mut self, child: Operation, answer: Result<Payload, Failure>) {
+    fn answer_child(&mut self, child: Operation, answer: WorkflowResult<Payload>) {
         self.activate([Event::ChildStarted((child, Ok(child_run_id(child))))]);
         if !self.is_blocked() {
             return;
         }
-        let outcome = answer.map(|result| vec![result]).map_err(|cause| {
+        let outcome = answer.map(|result| vec![result]).map_err(|error| {
+            let cause = error.into_failure();
             let retry_state = retry_state(&cause, RetryState::RetryPolicyNotSet);
             self.child_failure(child, cause, retry_state).into_wit()
         });
@@ -125,9 +128,8 @@ impl TestRun {
 
 /// # Panics
 /// Where the stub cannot read what the workflow calls it with: the two disagree about the types.
-fn answer(stub: &SyncCall, name: &str, input: Vec<Payload>) -> Result<Payload, Failure> {
-    let answer = stub(name, &Args::new(input)).unwrap_or_else(|error| panic!("the stub of {name}: {error}"));
-    answer.map_err(|error| error.into_failure())
+fn answer(stub: &SyncCall, name: &str, input: Vec<Payload>) -> WorkflowResult<Payload> {
+    stub(name, &Args::new(input)).unwrap_or_else(|error| panic!("the stub of {name}: {error}"))
 }
 
 fn retry_state(cause: &Failure, otherwise: RetryState) -> RetryState {
