@@ -4,9 +4,13 @@
 
 mod activities;
 mod cancellation;
+mod children;
 mod conversations;
+mod failures;
+mod handlers;
 mod messages;
 mod plain;
+mod steps;
 
 mainspring_workflow::export!(
     activities::activity_race,
@@ -17,6 +21,10 @@ mainspring_workflow::export!(
     cancellation::cancel_me,
     cancellation::cancel_types,
     cancellation::ignore_cancel,
+    children::leaves_children,
+    children::parent,
+    children::steers_a_child,
+    children::tells,
     conversations::approval,
     conversations::countdown,
     conversations::double,
@@ -26,6 +34,10 @@ mainspring_workflow::export!(
     conversations::messenger,
     conversations::sum_of_children,
     conversations::third_time_lucky,
+    handlers::any_name,
+    handlers::ends_with_its_update,
+    handlers::gate,
+    handlers::late_handler,
     messages::condition,
     messages::signal_counter,
     messages::signal_or_timeout,
@@ -38,4 +50,9 @@ mainspring_workflow::export!(
     plain::own_info,
     plain::panic_after_timer,
     plain::sleeps,
+    steps::goes_on,
+    steps::local_step,
+    steps::notes,
+    steps::patches,
+    steps::saga,
 );
