@@ -8,14 +8,22 @@ import asyncio
 import base64
 import difflib
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
-from temporalio.client import WorkflowQueryRejectedError, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowContinuedAsNewError,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+)
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -49,11 +57,32 @@ INTENDED = {
     "shardId",
 }
 
+# Durations that are measured, with what makes them equal.
+MEASURED = {
+    # What is left of a second since the run before began.
+    "firstWorkflowTaskBackoff": math.ceil,
+    # The policy's interval, and the time that it took to write it down.
+    "currentRetryInterval": round,
+    "executionDuration": lambda _: "some ",
+}
+
 WORKFLOW_TASK_EVENTS = re.compile(r"EVENT_TYPE_WORKFLOW_TASK_(STARTED|COMPLETED|FAILED)")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # Who runs workflows: here the server, there a worker in Python.
 SDK_SOURCES = {"PythonSDK", "mainspring-rust"}
+
+# What the official client raises.
+ERRORS = (
+    RPCError,
+    FailureError,
+    WorkflowAlreadyStartedError,
+    WorkflowContinuedAsNewError,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+)
 
 
 class Side:
@@ -83,12 +112,9 @@ class Side:
     async def outcome(self, call: Awaitable) -> Any:
         """What the call gives, or the error."""
         try:
-            value = await call
-        except (RPCError, WorkflowAlreadyStartedError, WorkflowFailureError, WorkflowQueryFailedError) as error:
+            return as_json(await call)
+        except ERRORS as error:
             return described(error)
-        except (WorkflowQueryRejectedError, WorkflowUpdateFailedError, FailureError) as error:
-            return described(error)
-        return as_json(value)
 
     async def noted_outcome(self, what: str, call: Awaitable) -> Any:
         outcome = await self.outcome(call)
@@ -174,6 +200,8 @@ def normalised(seen: Any) -> Any:
 
     def walk(value: Any) -> Any:
         if isinstance(value, dict):
+            if value.keys() == {"seconds", "nanos"}:
+                return "<time>"
             if "encoding" in value.get("metadata", {}) and isinstance(value["metadata"]["encoding"], str):
                 return {"metadata": payload_metadata(value["metadata"]), "data": walk(payload_data(value))}
             is_workflow_task = WORKFLOW_TASK_EVENTS.match(str(value.get("eventType", "")))
@@ -186,6 +214,11 @@ def normalised(seen: Any) -> Any:
                     inner = {key: other for key, other in inner.items() if key != "identity"}
                 if key == "source" and inner in SDK_SOURCES:
                     inner = "<SDK>"
+                if key in MEASURED:
+                    inner = f"{MEASURED[key](float(inner.removesuffix('s')))}s"
+                if key == "requestIdInfos":
+                    # By request id, which is each client's own.
+                    inner = sorted(inner.values(), key=str)
                 inner = walk(inner)
                 # A message without content and no message are the same.
                 if inner != {}:

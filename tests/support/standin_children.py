@@ -49,10 +49,18 @@ class Parent:
 
 @workflow.defn(sandboxed=False)
 class LeavesChildren:
+    def __init__(self) -> None:
+        self.goes = False
+
+    @workflow.signal
+    def go(self, _: Any = None) -> None:
+        self.goes = True
+
     @workflow.run
     async def run(self, workflow_type: str, args: list, all: list) -> None:
         for options in all:
             await workflow.start_child_workflow(workflow_type, args=args, **child_options(options))
+        await workflow.wait_condition(lambda: self.goes)
 
 
 @workflow.defn(sandboxed=False)

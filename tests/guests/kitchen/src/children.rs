@@ -72,13 +72,14 @@ pub async fn parent(workflow_type: String, args: Vec<Value>, options: Options) -
     })
 }
 
-/// Starts children with the options, one for each id, and ends when they have started.
+/// Starts children with the options, one for each id, one after the other; ends when it is told to `go`.
 #[workflow]
 pub async fn leaves_children(workflow_type: String, args: Vec<Value>, all: Vec<Options>) -> WorkflowResult<()> {
     for options in all {
         let child = child_workflow::<Value>(&workflow_type).options(options.into());
         args.iter().fold(child, |child, argument| child.arg(argument)).start().await?;
     }
+    signals::<Option<Value>>("go").next().await?;
     Ok(())
 }
 
