@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
-from . import standin_children, standin_conversations, standin_handlers, standin_steps
+from . import standin_children, standin_conversations, standin_handlers, standin_resets, standin_steps
 from .standin_failures import milliseconds, pascal
 
 SECONDS_30 = timedelta(seconds=30)
@@ -93,6 +93,8 @@ class Info:
             "workflow_type": info.workflow_type,
             "task_queue": info.task_queue,
             "attempt": info.attempt,
+            "parent": [info.parent.workflow_id, info.parent.run_id] if info.parent else None,
+            "root": [info.root.workflow_id, info.root.run_id] if info.root else None,
             "execution_timeout_ms": ms(info.execution_timeout),
             "run_timeout_ms": ms(info.run_timeout),
             "task_timeout_ms": ms(info.task_timeout),
@@ -284,6 +286,7 @@ WORKFLOWS = {
         *standin_children.WORKFLOWS,
         *standin_conversations.WORKFLOWS,
         *standin_handlers.WORKFLOWS,
+        *standin_resets.WORKFLOWS,
         *standin_steps.WORKFLOWS,
     ],
 }

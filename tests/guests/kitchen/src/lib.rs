@@ -10,6 +10,7 @@ mod failures;
 mod handlers;
 mod messages;
 mod plain;
+mod resets;
 mod steps;
 
 mainspring_workflow::export!(
@@ -50,6 +51,8 @@ mainspring_workflow::export!(
     plain::own_info,
     plain::panic_after_timer,
     plain::sleeps,
+    resets::collects_in_two_runs,
+    resets::waits_for_a_child,
     steps::goes_on,
     steps::local_step,
     steps::notes,
