@@ -38,6 +38,8 @@ NOT_COMPARED = {
     "requestId",
     "originalEventId",
     "historySizeBytes",
+    "history_size_bytes",
+    "start_time_ms",
     "stateTransitionCount",
     "stackTrace",
     # What the worker that ran the workflow says of itself: there it is Temporal's SDK, here the sandbox.
