@@ -119,7 +119,8 @@ def describe(error: ActivityError) -> dict:
     cause = error.cause
     application = cause if isinstance(cause, ApplicationError) else None
     return {
-        "cause": cause.message,
+        # The word of the guest's host: an SDK's own.
+        "cause": "Activity canceled" if is_cancelled_exception(error) else cause.message,
         "type": application and application.type,
         "non_retryable": application and application.non_retryable,
         "detail": application.details[0] if application and application.details else None,
