@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from support.differential import as_json
 from support.waiting import eventually
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.exceptions import ApplicationError
@@ -194,8 +195,6 @@ async def test_a_worker_hears_of_the_end_of_its_workflow(run):
 
 
 async def description(side, handle) -> dict:
-    from support.differential import as_json
-
     return as_json((await handle.describe()).raw_description)
 
 

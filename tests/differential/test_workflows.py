@@ -3,8 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from support.waiting import eventually
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.worker import Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ORDER = {"amount": 99.99, "user_id": "u123", "email": "user@example.com"}
@@ -25,6 +30,16 @@ RUNS = {
     "a deprecated patch": ("Patches", True),
     "a condition that times out": ("SignalOrTimeout", 100),
 }
+
+
+async def test_the_order_workflow(run):
+    async def script(side):
+        worker = Worker(side.client, task_queue="orders", activities=side.activities.all())
+        async with side.server.deployed("order-workflow", "orders"), worker:
+            handle = await side.start("OrderWorkflow", ORDER, task_queue="orders")
+            side.note("result", await handle.result())
+
+    await run(script)
 
 
 @pytest.mark.parametrize("what", RUNS)
@@ -262,15 +277,32 @@ async def test_which_failures_are_tried_again(run, error_type, non_retryable, de
     await run(script)
 
 
+# Limits.
+
+
+async def test_too_many_activities_at_once(run):
+    async def script(side):
+        # Not watched: how often the workflow task is tried again is open.
+        handle = await side.client.start_workflow("FanOut", args=["echo", 2_001], id=side.case, task_queue=side.queue)
+        await eventually(lambda: failures_of_tasks(handle), "the workflow task fails", 60)
+        [first, *_] = await failures_of_tasks(handle)
+        side.note("cause", [WorkflowTaskFailedCause.Name(first.cause), first.failure.message])
+        await handle.terminate()
+
+    await run(script)
+
+
+async def failures_of_tasks(handle) -> list:
+    events = (await handle.fetch_history()).events
+    field = "workflow_task_failed_event_attributes"
+    return [getattr(event, field) for event in events if event.HasField(field)]
+
+
 # Deletion.
 
 
 @pytest.mark.parametrize("ending", ["open", "closed"])
 async def test_a_deleted_run_is_gone(run, ending):
-    from support.waiting import eventually
-    from temporalio.api.common.v1 import WorkflowExecution
-    from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-
     async def script(side):
         handle = await side.start("Gate")
         await side.until(handle, "WorkflowTaskCompleted")

@@ -65,7 +65,7 @@ INTENDED = {
     "autoResetPoints",
 }
 # How the SDKs go on where they know no handler of a name.
-SDK_REFUSALS = re.compile(r"^(\w+ handler for '.*' expected but not found).*", re.S)
+SDK_REFUSALS = re.compile(r"(\w+ handler for '[^']*' expected but not found).*", re.S)
 # What Temporal's SDK puts ahead of the reason of a request to cancel another workflow.
 CANCEL_REASON = re.compile(r"^Cancel requested by workflow with run id \S+ with reason: ")
 
@@ -175,9 +175,6 @@ def described(error: BaseException) -> dict:
     told: dict[str, Any] = {"error": type(error).__name__}
     if isinstance(error, RPCError):
         return told | status(error)
-    if isinstance(error, WorkflowQueryFailedError):
-        # The words of an SDK where it refuses by itself.
-        return told | {"message": SDK_REFUSALS.sub(r"\1", str(error))}
     if isinstance(error, WorkflowQueryRejectedError):
         return told | {"status": error.status.name}
     if isinstance(error, FailureError) and error.failure is not None:
@@ -232,10 +229,9 @@ def normalised(seen: Any) -> Any:
                 return "<time>"
             if "encoding" in value.get("metadata", {}) and isinstance(value["metadata"]["encoding"], str):
                 return {"metadata": payload_metadata(value["metadata"]), "data": walk(payload_data(value))}
-            if SDK_REFUSALS.match(str(value.get("message", ""))):
-                # An SDK refuses by itself, in its own words and with its own type.
-                refusal = SDK_REFUSALS.sub(r"\1", value["message"])
-                value = value | {"message": refusal, "applicationFailureInfo": {}}
+            if SDK_REFUSALS.search(str(value.get("message", ""))):
+                # An SDK refuses by itself, with a type of its own.
+                value = value | {"applicationFailureInfo": {}}
             is_by_the_worker = BY_THE_WORKER.match(str(value.get("eventType", "")))
             kept = {}
             for key in sorted(value):
@@ -268,7 +264,7 @@ def normalised(seen: Any) -> Any:
         if isinstance(value, list):
             return [walk(inner) for inner in value]
         if isinstance(value, str):
-            value = TOO_LONG.sub("<too long>", value)
+            value = SDK_REFUSALS.sub(r"\1", TOO_LONG.sub("<too long>", value))
             return "<time>" if TIME.match(value) else UUID.sub(name, value)
         return value
 

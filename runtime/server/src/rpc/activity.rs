@@ -151,6 +151,7 @@ pub(super) async fn failed(
     request: RespondActivityTaskFailedRequest,
 ) -> Result<RespondActivityTaskFailedResponse, Fault> {
     let named = Named::by_token(frontend, request.namespace, &request.task_token)?;
+    check_failure(request.failure.as_ref())?;
     let outcome = to_failed(request.failure, request.last_heartbeat_details);
     named.end(frontend, outcome, &request.identity).await?;
     Ok(RespondActivityTaskFailedResponse::default())
@@ -162,6 +163,7 @@ pub(super) async fn failed_by_id(
 ) -> Result<RespondActivityTaskFailedByIdResponse, Fault> {
     let RespondActivityTaskFailedByIdRequest { namespace, workflow_id, run_id, activity_id, .. } = request;
     let named = Named::by_id(frontend, &namespace, workflow_id, run_id, activity_id)?;
+    check_failure(request.failure.as_ref())?;
     let outcome = to_failed(request.failure, request.last_heartbeat_details);
     named.end(frontend, outcome, &request.identity).await?;
     Ok(RespondActivityTaskFailedByIdResponse::default())
@@ -203,6 +205,14 @@ pub(super) async fn heartbeat_by_id(
     let named = Named::by_id(frontend, &namespace, workflow_id, run_id, activity_id)?;
     let cancel_requested = named.heartbeat(frontend, request.details, &request.identity).await?;
     Ok(RecordActivityTaskHeartbeatByIdResponse { cancel_requested, ..Default::default() })
+}
+
+/// What an activity fails with is an application's failure.
+fn check_failure(failure: Option<&Failure>) -> Result<(), Fault> {
+    match failure.map(|failure| &failure.failure_info) {
+        None | Some(Some(FailureInfo::ApplicationFailureInfo(_))) => Ok(()),
+        Some(_) => Err(Fault::invalid("Failure must have ApplicationFailureInfo.")),
+    }
 }
 
 // What is too large fails the activity for good instead of being refused: a worker that is refused gives up on its

@@ -64,7 +64,7 @@ pub(super) fn to_update(
     wait_policy: Option<WaitPolicy>,
 ) -> Result<(update::Request, UpdateStage), Fault> {
     let mut request = request.ok_or_else(|| Fault::invalid("Update is not set on request."))?;
-    let meta = request.meta.get_or_insert_with(Default::default);
+    let meta = request.meta.as_mut().ok_or_else(|| Fault::invalid("Update meta is not set on request."))?;
     if meta.update_id.is_empty() {
         meta.update_id = Uuid::new_v4().to_string();
     }
