@@ -74,8 +74,8 @@ COUNTED = {"timerId", "activityId"}
 
 # Durations that are measured, with what makes them equal.
 MEASURED = {
-    # What is left of a second since the run before began.
-    "firstWorkflowTaskBackoff": lambda seconds: max(1, math.ceil(seconds)),
+    # The policy's interval, less what has passed.
+    "firstWorkflowTaskBackoff": math.ceil,
     # The policy's interval, and the time that it took to write it down.
     "currentRetryInterval": round,
     "executionDuration": lambda _: "some ",
@@ -232,6 +232,9 @@ def normalised(seen: Any) -> Any:
             if SDK_REFUSALS.search(str(value.get("message", ""))):
                 # An SDK refuses by itself, with a type of its own.
                 value = value | {"applicationFailureInfo": {}}
+            if value.get("workflowExecutionInfo", {}).get("closeTime"):
+                # There what was open when the run was terminated stays in its description.
+                value = {key: inner for key, inner in value.items() if not key.startswith("pending")}
             is_by_the_worker = BY_THE_WORKER.match(str(value.get("eventType", "")))
             kept = {}
             for key in sorted(value):
@@ -248,7 +251,12 @@ def normalised(seen: Any) -> Any:
                 if key == "userMetadata" and value.get("eventType") == "EVENT_TYPE_TIMER_CANCELED":
                     continue
                 if isinstance(inner, str):
-                    inner = CANCEL_REASON.sub("", inner)
+                    inner, before = CANCEL_REASON.sub("", inner), inner
+                    if not inner and before:
+                        continue
+                if key == "firstWorkflowTaskBackoff" and float(inner.removesuffix("s")) <= 1:
+                    # What is left of a second since the run before began; a slow one leaves nothing.
+                    continue
                 if key in MEASURED:
                     inner = f"{MEASURED[key](float(inner.removesuffix('s')))}s"
                 if key == "requestIdInfos":

@@ -115,10 +115,15 @@ impl Operations {
 
     fn request_cancel_of_child(&mut self, child: u32, limits: &GuestLimits) -> Result<(), Fault> {
         let workflow_id = self.child_workflow_id(child)?;
+        let run_id = match self.open.get(&child) {
+            Some(Operation::Child(child)) => child.run_id.clone().unwrap_or_default(),
+            _ => String::new(),
+        };
         // The request is an operation of its own, which the guest does not know.
         let number = self.next_number()?;
         let attributes = RequestCancelExternalWorkflowExecutionCommandAttributes {
             workflow_id,
+            run_id,
             child_workflow_only: true,
             ..Default::default()
         };

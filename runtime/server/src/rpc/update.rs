@@ -77,8 +77,9 @@ pub(super) fn to_update(
     let stage = match wait_policy.map_or(0, |policy| policy.lifecycle_stage).try_into() {
         Ok(Stage::Admitted) => return Err(Fault::admitted_only()),
         Ok(Stage::Accepted) => UpdateStage::Accepted,
-        // Whoever says nothing, or nothing that is known, waits for the outcome.
-        Ok(Stage::Unspecified | Stage::Completed) | Err(_) => UpdateStage::Completed,
+        // Whoever says nothing waits for the outcome.
+        Ok(Stage::Unspecified | Stage::Completed) => UpdateStage::Completed,
+        Err(_) => UpdateStage::Admitted,
     };
     Ok((request, stage))
 }
