@@ -75,6 +75,9 @@ ONE = Payloads(payloads=[JSON])
 # Nobody polls it, so nothing happens to its workflows.
 NOBODY = TaskQueue(name="nobody")
 NEVER_S = 3
+WAITS = "waits"
+# Mainspring knows that nobody will answer a query, where Temporal waits for a worker to come.
+WITHOUT_A_MODULE = "Workflow task is not scheduled yet."
 STARTS = {"StartWorkflowExecution", "SignalWithStartWorkflowExecution"}
 BLAMES_THE_CLIENT = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
 
@@ -289,7 +292,6 @@ def variants(message: Message, path: str = "") -> Iterator[tuple[str, list, obje
 
 def bad_values(field: FieldDescriptor, value) -> list:
     if field.type == FieldDescriptor.TYPE_STRING:
-        # Whole words of other things: an id that is not there.
         known = {"workflow_id": ["nobody at all"], "run_id": ["junk", NO_RUN], "activity_id": ["nobody"]}
         return [LONG, *known.get(field.name, [])]
     if field.type == FieldDescriptor.TYPE_BYTES:
@@ -297,6 +299,9 @@ def bad_values(field: FieldDescriptor, value) -> list:
     if field.type == FieldDescriptor.TYPE_ENUM:
         return [99]
     if field.type in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_DOUBLE):
+        if field.name == "page_size":
+            # A page that is not positive has the default size here; there it depends on the store.
+            return []
         return [-1, 0.5] if field.type == FieldDescriptor.TYPE_DOUBLE else [-1]
     if field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type.name == "Duration":
         return [Duration(seconds=-1)]
@@ -334,9 +339,9 @@ async def answer(side: Side, rpc: str, request: Message):
     try:
         await asyncio.wait_for(method(request, retry=False), NEVER_S)
     except TimeoutError:
-        return "waits"
+        return WAITS
     except ERRORS as error:
-        return in_short(described(error))
+        return WAITS if WITHOUT_A_MODULE in str(error) else in_short(described(error))
     return "ok"
 
 
@@ -371,7 +376,7 @@ async def test_bad_requests(run, rpc):
             said = await answer(side, rpc, request)
             if STRICTER.search(what):
                 if isinstance(side.server, Mainspring):
-                    assert said in ("ok", "waits") or said["code"] in BLAMES_THE_CLIENT, f"{what}: {said}"
+                    assert said in ("ok", WAITS) or said["code"] in BLAMES_THE_CLIENT, f"{what}: {said}"
             else:
                 side.note(what, said)
 

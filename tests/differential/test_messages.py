@@ -4,12 +4,15 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
 from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.update.v1 import Input, Meta, Request, UpdateRef, WaitPolicy
 from temporalio.api.workflowservice.v1 import (
+    ExecuteMultiOperationRequest,
     PollWorkflowExecutionUpdateRequest,
     QueryWorkflowRequest,
+    StartWorkflowExecutionRequest,
     UpdateWorkflowExecutionRequest,
 )
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateStage
@@ -130,6 +133,15 @@ async def test_a_query_with_a_condition(run, condition, ending):
         query = "__stack_trace" if ending == "failed" else "approved_by"
         outcome = await side.outcome(handle.query(query, reject_condition=condition))
         side.note("outcome", "a text" if isinstance(outcome, str) else outcome)
+
+    await run(script)
+
+
+async def test_a_query_of_a_run_that_never_began(run):
+    async def script(side):
+        handle = await side.start("Gate", start_delay=timedelta(minutes=1))
+        await handle.terminate()
+        await side.noted_outcome("query", handle.query("passed"))
 
     await run(script)
 
@@ -375,6 +387,34 @@ async def test_update_with_start(run):
             side.note(round, answer)
         handle = side.client.get_workflow_handle(side.id())
         await handle.terminate()
+
+    await run(script)
+
+
+@pytest.mark.parametrize("what", ["no type", "no update name", "another id", "a run id", "only admitted", "two starts"])
+async def test_update_with_start_that_is_malformed(run, what):
+    async def script(side):
+        start = StartWorkflowExecutionRequest(
+            namespace="default",
+            workflow_id=f"{side.case} x",
+            workflow_type=WorkflowType(name="Gate"),
+            task_queue=TaskQueue(name="nobody"),
+        )
+        update = update_request(side.client.get_workflow_handle(start.workflow_id), "pass", "u")
+        if what == "no type":
+            start.ClearField("workflow_type")
+        elif what == "no update name":
+            update.request.input.name = ""
+        elif what == "another id":
+            update.workflow_execution.workflow_id = "another"
+        elif what == "a run id":
+            update.workflow_execution.run_id = "01a20a0f-5739-74a8-ae48-eaed80251506"
+        elif what == "only admitted":
+            update.wait_policy.lifecycle_stage = 1
+        kind = ExecuteMultiOperationRequest.Operation
+        second = kind(start_workflow=start) if what == "two starts" else kind(update_workflow=update)
+        request = ExecuteMultiOperationRequest(namespace="default", operations=[kind(start_workflow=start), second])
+        await side.noted_outcome("refused", side.service.execute_multi_operation(request, retry=False))
 
     await run(script)
 

@@ -151,7 +151,10 @@ pub(super) async fn failed(
     request: RespondActivityTaskFailedRequest,
 ) -> Result<RespondActivityTaskFailedResponse, Fault> {
     let named = Named::by_token(frontend, request.namespace, &request.task_token)?;
-    check_failure(request.failure.as_ref())?;
+    // A report by id may be of any kind: so it is in Temporal.
+    if request.failure.as_ref().is_some_and(|failure| !is_application(failure)) {
+        return Err(Fault::invalid("Failure must have ApplicationFailureInfo."));
+    }
     let outcome = to_failed(request.failure, request.last_heartbeat_details);
     named.end(frontend, outcome, &request.identity).await?;
     Ok(RespondActivityTaskFailedResponse::default())
@@ -163,7 +166,6 @@ pub(super) async fn failed_by_id(
 ) -> Result<RespondActivityTaskFailedByIdResponse, Fault> {
     let RespondActivityTaskFailedByIdRequest { namespace, workflow_id, run_id, activity_id, .. } = request;
     let named = Named::by_id(frontend, &namespace, workflow_id, run_id, activity_id)?;
-    check_failure(request.failure.as_ref())?;
     let outcome = to_failed(request.failure, request.last_heartbeat_details);
     named.end(frontend, outcome, &request.identity).await?;
     Ok(RespondActivityTaskFailedByIdResponse::default())
@@ -207,12 +209,8 @@ pub(super) async fn heartbeat_by_id(
     Ok(RecordActivityTaskHeartbeatByIdResponse { cancel_requested, ..Default::default() })
 }
 
-/// What an activity fails with is an application's failure.
-fn check_failure(failure: Option<&Failure>) -> Result<(), Fault> {
-    match failure.map(|failure| &failure.failure_info) {
-        None | Some(Some(FailureInfo::ApplicationFailureInfo(_))) => Ok(()),
-        Some(_) => Err(Fault::invalid("Failure must have ApplicationFailureInfo.")),
-    }
+fn is_application(failure: &Failure) -> bool {
+    matches!(failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(_)))
 }
 
 // What is too large fails the activity for good instead of being refused: a worker that is refused gives up on its
