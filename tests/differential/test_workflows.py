@@ -318,7 +318,7 @@ async def test_a_deleted_run_is_gone(run, ending):
             outcome = await side.outcome(handle.describe())
             return isinstance(outcome, dict) and outcome
 
-        side.note("describe", await eventually(is_gone, f"{handle.id} is gone", 60))
+        side.note("describe", await eventually(is_gone, f"{handle.id} is gone", 120))
         await side.noted_outcome("signal", handle.signal("x"))
         await side.noted_outcome("query", handle.query("x"))
         await side.noted_outcome("again", side.service.delete_workflow_execution(request))
