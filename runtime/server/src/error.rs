@@ -20,8 +20,8 @@
 use mainspring_api::{
     enums::{ResourceExhaustedCause, ResourceExhaustedScope},
     errordetails::{
-        MultiOperationExecutionFailure, NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure, ResourceExhaustedFailure,
-        WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
+        MultiOperationExecutionFailure, NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure,
+        QueryFailedFailure, ResourceExhaustedFailure, WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
         multi_operation_execution_failure::OperationStatus,
     },
     failure::MultiOperationExecutionAborted,

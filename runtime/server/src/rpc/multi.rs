@@ -1,12 +1,10 @@
 //! Several operations in one call: today, an update that starts its workflow where there is none.
 
-use mainspring_api::{
-    workflowservice::{
-        ExecuteMultiOperationRequest, ExecuteMultiOperationResponse, StartWorkflowExecutionRequest,
-        StartWorkflowExecutionResponse, UpdateWorkflowExecutionRequest,
-        execute_multi_operation_request::operation::Operation as Asked,
-        execute_multi_operation_response::{Response, response::Response as Answered},
-    },
+use mainspring_api::workflowservice::{
+    ExecuteMultiOperationRequest, ExecuteMultiOperationResponse, StartWorkflowExecutionRequest,
+    StartWorkflowExecutionResponse, UpdateWorkflowExecutionRequest,
+    execute_multi_operation_request::operation::Operation as Asked,
+    execute_multi_operation_response::{Response, response::Response as Answered},
 };
 use mainspring_core::limits::temporal;
 use mainspring_engine::UpdateStage;
