@@ -31,7 +31,17 @@ use crate::{
 pub fn deliver(shared: &Arc<Shared>, from: &RunKey, effect: Effect) {
     let key = effect.key();
     let answers = Answers { shared: Arc::clone(shared), to: from.clone() };
+    let to_itself = |target: &WorkflowExecution| target.workflow_id == from.workflow.workflow_id;
     match effect {
+        // As in Temporal, a workflow does not find itself.
+        Effect::Signal { initiated_event_id, target, .. } if to_itself(&target) => {
+            let cause = SignalExternalWorkflowExecutionFailedCause::ExternalWorkflowExecutionNotFound;
+            answers.send(move |step| step.external_signaled(initiated_event_id, Err(cause)));
+        }
+        Effect::Cancel { initiated_event_id, target, .. } if to_itself(&target) => {
+            let cause = CancelFailed::ExternalWorkflowExecutionNotFound;
+            answers.send(move |step| step.external_cancel_requested(initiated_event_id, Err(cause)));
+        }
         Effect::StartChild { initiated_event_id, start } => start_child(answers, initiated_event_id, start),
         Effect::Signal { initiated_event_id, target, signal } => {
             let again = Effect::Signal { initiated_event_id, target: target.clone(), signal: signal.clone() };
@@ -46,8 +56,11 @@ pub fn deliver(shared: &Arc<Shared>, from: &RunKey, effect: Effect) {
         }
         Effect::Cancel { initiated_event_id, target, request } => {
             let again = Effect::Cancel { initiated_event_id, target: target.clone(), request: request.clone() };
+            let of_child = request.origin.as_ref().is_some_and(|origin| origin.child_workflow_only);
             let input = move |step: &mut Step<'_>| step.request_cancel(*request);
-            send(answers, again, run_of(&target), input, move |answers, outcome| {
+            // A child is meant with all the runs that it goes on in.
+            let run = if of_child { chain_of(&target) } else { run_of(&target) };
+            send(answers, again, run, input, move |answers, outcome| {
                 let outcome = outcome.map_err(|_| CancelFailed::ExternalWorkflowExecutionNotFound);
                 answers.send(move |step| step.external_cancel_requested(initiated_event_id, outcome));
             });
@@ -98,6 +111,14 @@ fn run_of(execution: &WorkflowExecution) -> RunRef {
         workflow_id: execution.workflow_id.clone(),
         run_id: execution.run_id.clone(),
         first_execution_run_id: String::new(),
+    }
+}
+
+fn chain_of(execution: &WorkflowExecution) -> RunRef {
+    RunRef {
+        workflow_id: execution.workflow_id.clone(),
+        run_id: String::new(),
+        first_execution_run_id: execution.run_id.clone(),
     }
 }
 

@@ -109,7 +109,7 @@ fn module_to_ask(state: &RunState) -> Result<mainspring_sandbox::Digest, Rejecti
     module.ok_or_else(|| {
         Rejection::WorkflowNotReady(match state.is_running() {
             true => "Workflow task is not scheduled yet.".into(),
-            false => "Workflow closed before its first workflow task was completed.".into(),
+            false => "Workflow execution closed before WorkflowTaskStarted event".into(),
         })
     })
 }
