@@ -20,7 +20,8 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ACCEPTED, COMPLETED = WorkflowUpdateStage.ACCEPTED, WorkflowUpdateStage.COMPLETED
-SECOND = timedelta(seconds=1)
+# Long enough for what has to come before.
+DELAY = timedelta(seconds=2)
 
 
 # Signals.
@@ -28,7 +29,7 @@ SECOND = timedelta(seconds=1)
 
 async def test_signals_before_the_first_workflow_task(run):
     async def script(side):
-        handle = await side.start("SignalCounter", 2, start_delay=SECOND)
+        handle = await side.start("SignalCounter", 2, start_delay=DELAY)
         await handle.signal("tick", "a")
         await handle.signal("tick", "b")
         side.note("result", await handle.result())
@@ -38,7 +39,7 @@ async def test_signals_before_the_first_workflow_task(run):
 
 async def test_signals_before_there_is_a_handler(run):
     async def script(side):
-        handle = await side.start("LateHandler", 700, 2)
+        handle = await side.start("LateHandler", 2_000, 2)
         await side.until(handle, "TimerStarted")
         await handle.signal("note", "early")
         await side.until(handle, "WorkflowTaskCompleted", 2)
@@ -211,7 +212,7 @@ async def test_updates_that_are_answered_at_once(run):
 
 async def test_an_update_before_the_first_workflow_task(run):
     async def script(side):
-        handle = await side.start("Approval", 1, start_delay=SECOND)
+        handle = await side.start("Approval", 1, start_delay=DELAY)
         side.note("answer", await handle.execute_update("approve_slowly", args=["ann", 1], id="early"))
         side.note("result", await handle.result())
 
