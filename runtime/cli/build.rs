@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toml::{Table, Value};
+use toml_edit::{DocumentMut, InlineTable, Item, Value};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -29,7 +29,7 @@ fn main() -> Result {
     write_list(&mut code, "C_SDK", &c)?;
 
     let mut rust = wit;
-    let workspace: Table = fs::read_to_string(watched(&root, "Cargo.toml").1)?.parse()?;
+    let workspace: DocumentMut = fs::read_to_string(watched(&root, "Cargo.toml").1)?.parse()?;
     for folder in RUST_CRATES {
         rust.extend(files(&root, &format!("{folder}/src"), "rs")?);
         let manifest = fs::read_to_string(watched(&root, &format!("{folder}/Cargo.toml")).1)?;
@@ -79,36 +79,38 @@ fn write_list(code: &mut String, name: &str, files: &[(String, PathBuf)]) -> Res
 /// The manifest of a crate of this workspace, so that it says by itself what it takes from the workspace.
 ///
 /// What only concerns work on the crate (its lints and what its tests depend on) is left out.
-fn standalone(folder: &str, manifest: &str, workspace: &Table) -> Result<String> {
-    let mut manifest: Table = manifest.parse()?;
-    let of_workspace = |path: [&str; 2]| -> Result<&Value> {
-        let found = workspace["workspace"].get(path[0]).and_then(|table| table.get(path[1]));
-        found.ok_or_else(|| format!("the workspace has no {}", path.join(".")).into())
-    };
+fn standalone(folder: &str, manifest: &str, workspace: &DocumentMut) -> Result<String> {
+    let mut manifest: DocumentMut = manifest.parse()?;
     manifest.remove("lints");
     manifest.remove("dev-dependencies");
     for section in ["package", "dependencies"] {
-        let table = manifest.get_mut(section).and_then(Value::as_table_mut).ok_or("a section is missing")?;
-        for (name, value) in table.iter_mut() {
-            let Some(own) = value.as_table().filter(|own| own.contains_key("workspace")) else { continue };
-            let inherited = of_workspace([section, name])?.clone();
-            let mut inherited = match inherited {
-                Value::String(version) if section == "dependencies" => Table::from_iter([("version".into(), version.into())]),
-                Value::Table(table) => table,
-                other => {
-                    *value = other;
-                    continue;
+        let inherited = &workspace["workspace"][section];
+        let table = manifest[section].as_table_like_mut().ok_or("a section is missing")?;
+        let names: Vec<_> = table.iter().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            let Some(own) = table.get(&name).and_then(Item::as_table_like) else { continue };
+            if own.get("workspace").is_none() {
+                continue;
+            }
+            let more: Vec<_> = own.iter().filter(|(key, _)| *key != "workspace").collect();
+            let found = inherited.get(&name).and_then(Item::as_value).ok_or("the workspace lacks what a crate inherits")?;
+            let mut value = match found {
+                Value::String(version) if section == "dependencies" => {
+                    Value::InlineTable(InlineTable::from_iter([("version", version.value().as_str())]))
                 }
+                other => other.clone(),
             };
-            for (key, value) in own.iter().filter(|(key, _)| *key != "workspace") {
-                inherited.insert(key.clone(), value.clone());
+            if let Some(value) = value.as_inline_table_mut() {
+                for (key, item) in more {
+                    value.insert(key, item.as_value().cloned().ok_or("a dependency is no table of values")?);
+                }
+                if let Some(path) = value.get_mut("path") {
+                    let below = path.as_str().and_then(|path| path.strip_prefix(&format!("{folder}/")));
+                    *path = below.ok_or("a dependency is not below its dependent")?.into();
+                }
             }
-            if let Some(path) = inherited.get_mut("path") {
-                let below = path.as_str().and_then(|path| path.strip_prefix(&format!("{folder}/")));
-                *path = Value::String(below.ok_or("a dependency is not below its dependent")?.to_owned());
-            }
-            *value = Value::Table(inherited);
+            table.insert(&name, Item::Value(value));
         }
     }
-    Ok(toml::to_string(&manifest)?)
+    Ok(manifest.to_string())
 }
