@@ -367,6 +367,12 @@ typedef struct {
     const char *first_execution_run_id;
     /* "" where there is none. */
     const char *continued_execution_run_id;
+    /* Who started it as a child, and the top of the family; "" where there is none. */
+    const char *parent_namespace;
+    const char *parent_workflow_id;
+    const char *parent_run_id;
+    const char *root_workflow_id;
+    const char *root_run_id;
     const char *workflow_type;
     const char *task_queue;
     uint32_t attempt;

@@ -93,7 +93,8 @@ fn standalone(folder: &str, manifest: &str, workspace: &DocumentMut) -> Result<S
                 continue;
             }
             let more: Vec<_> = own.iter().filter(|(key, _)| *key != "workspace").collect();
-            let found = inherited.get(&name).and_then(Item::as_value).ok_or("the workspace lacks what a crate inherits")?;
+            let found =
+                inherited.get(&name).and_then(Item::as_value).ok_or("the workspace lacks what a crate inherits")?;
             let mut value = match found {
                 Value::String(version) if section == "dependencies" => {
                     Value::InlineTable(InlineTable::from_iter([("version", version.value().as_str())]))

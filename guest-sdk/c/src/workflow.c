@@ -140,6 +140,16 @@ const ms_workflow_info *ms_info(void) {
     it->first_execution_run_id = ms__c_string(info.first_execution_run_id);
     it->continued_execution_run_id =
         info.continued_execution_run_id.some ? ms__c_string(info.continued_execution_run_id.value) : "";
+    it->parent_namespace = it->parent_workflow_id = it->parent_run_id = it->root_workflow_id = it->root_run_id = "";
+    if (info.parent.some) {
+        it->parent_namespace = ms__c_string(info.parent.value.namespace_);
+        it->parent_workflow_id = ms__c_string(info.parent.value.execution.workflow_id);
+        it->parent_run_id = ms__c_string(info.parent.value.execution.run_id);
+    }
+    if (info.root.some) {
+        it->root_workflow_id = ms__c_string(info.root.value.workflow_id);
+        it->root_run_id = ms__c_string(info.root.value.run_id);
+    }
     it->workflow_type = ms__c_string(info.workflow_type);
     it->task_queue = ms__c_string(info.task_queue);
     it->attempt = info.attempt;
