@@ -49,8 +49,7 @@ pub fn build(project: &Project) -> Outcome<Built> {
     let clang = clang()?;
     let wasm_opt = chosen("WASM_OPT", &["wasm-opt"]).ok_or_else(|| WASM_OPT.missing())?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder").map_err(Failure::Failed)?;
-    sdk::unpack(sdk::C_SDK, scratch.path()).map_err(Failure::Failed)?;
-    let sdk = scratch.path().join("guest-sdk/c");
+    let sdk = sdk::place(sdk::C_SDK, scratch.path()).map_err(Failure::Failed)?.join("guest-sdk/c");
     let [linked, able_to_wait] = ["linked.wasm", "workflow.wasm"].map(|name| scratch.path().join(name));
 
     let mut command = Command::new(&clang);
