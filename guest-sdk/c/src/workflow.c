@@ -27,6 +27,13 @@ ms_outcome ms_fail_with(ms_failure *failure) {
     return (ms_outcome){OUTCOME_FAILURE, 0, failure, 0};
 }
 
+ms_outcome ms_canceled(ms_args details) {
+    ms_failure *failure = ms__canceled();
+    failure->details = (ms_args){details.count, ms__alloc(details.count * sizeof(ms_json *))};
+    memcpy(failure->details.values, details.values, details.count * sizeof(ms_json *));
+    return ms_fail_with(failure);
+}
+
 ms_outcome ms_fail(ms_result result) {
     if (result.failure) return ms_fail_with(result.failure);
     return ms_failf(result.timed_out ? "Elapsed" : "Failed", result.timed_out ? "not done in time" : "it did not fail");
@@ -64,6 +71,12 @@ ms_outcome ms_continue_as_new(ms_args args, const ms_continue_options *options) 
 
 void ms__unreadable(const char *problem) {
     ms_end(ms_fail_with(ms__conversion_failure(problem)));
+}
+
+ms_json *ms_arg(ms_args args, size_t index) {
+    ms_json *value = index < args.count ? args.values[index] : ms_null();
+    if (ms_type_of(value) == MS_UNREADABLE) ms__unreadable(ms__format("argument %zu: %s", index + 1, ms_problem(value)));
+    return value;
 }
 
 ms_json *ms_input(size_t index) {
