@@ -41,8 +41,8 @@ const CLANGS: [&str; 9] =
 const FEATURES: [&str; 5] = ["-mcpu=mvp", "-mbulk-memory", "-msign-ext", "-mmutable-globals", "-mnontrapping-fptoint"];
 const OPT_FEATURES: [&str; 4] =
     ["--enable-bulk-memory", "--enable-sign-ext", "--enable-mutable-globals", "--enable-nontrapping-float-to-int"];
-/// Stack of what is no routine: the SDK's own work between the host and them.
-const STACK_BYTES: usize = 64 * 1024;
+/// The main routine's stack and that of the SDK's own work, as `routine.c` divides it.
+const STACK_BYTES: usize = 128 * 1024;
 
 pub fn build(project: &Project) -> Outcome<Built> {
     let sources = sources(project)?;
