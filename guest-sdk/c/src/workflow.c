@@ -374,6 +374,7 @@ LOG(ms_log_info, LEVEL_INFO)
 LOG(ms_log_warn, LEVEL_WARN)
 LOG(ms_log_error, LEVEL_ERROR)
 
+/* The host tells what the last error line says of an exception as the reason of a trap that follows it. */
 void ms_panic(const char *format, ...) {
     static bool panicking;
     if (!panicking) {
@@ -381,8 +382,11 @@ void ms_panic(const char *format, ...) {
         panicking = true;
         va_list args;
         va_start(args, format);
-        write_log(LEVEL_ERROR, format, args);
+        char *message = ms__formatted(format, args);
         va_end(args);
+        wit_string fields[2][2] = {{ms__string("exception.type"), ms__string("Panic")},
+                                   {ms__string("exception.message"), ms__string(message)}};
+        wit_log_write(LEVEL_ERROR, message, strlen(message), fields, 2);
     }
     __builtin_trap();
 }
