@@ -385,7 +385,7 @@ HARM = [
     ("Abort", [], "Panic", r"abort\(\)"),
     ("Assert", [], "Panic", r"assertion failed: ms_input_count\(\) == 99, at .*kitchen.c:\d+"),
     ("RecurseForever", [], "Trap", "out of bounds|deep"),
-    ("Sink", [60], "Trap", "unreachable|stack"),
+    ("Sink", [80], "Trap", "out of bounds"),
 ]
 
 

@@ -117,7 +117,7 @@ MS_WORKFLOW(Chain) {
 
 /* Blocks from deep inside, with locals of all kinds and memory on the stack around each call. */
 static double dig(int depth, double carried, const char *above) {
-    char here[32];
+    char here[128];
     snprintf(here, sizeof here, "%s.%d", above, depth);
     int64_t wide = (int64_t)depth << 40;
     float narrow = (float)depth / 3;
