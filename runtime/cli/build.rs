@@ -28,6 +28,15 @@ fn main() -> Result {
     c.extend(files(&root, "guest-sdk/c", "h")?);
     write_list(&mut code, "C_SDK", &c)?;
 
+    let python = [files(&root, "guest-sdk/python", "py")?, files(&root, "guest-sdk/python", "txt")?].concat();
+    write_list(&mut code, "PYTHON_SDK", &python)?;
+    let mut js = Vec::new();
+    for (folder, extension) in [("src", "ts"), ("src", "mjs"), ("build", "mjs"), ("dist", "wasm")] {
+        js.extend(files(&root, &format!("guest-sdk/js/{folder}"), extension)?);
+    }
+    js.extend(js.first().is_some().then(|| watched(&root, "guest-sdk/js/package.json")));
+    write_list(&mut code, "JS_SDK", &js)?;
+
     let mut rust = wit;
     let workspace: DocumentMut = fs::read_to_string(watched(&root, "Cargo.toml").1)?.parse()?;
     for folder in RUST_CRATES {
@@ -49,15 +58,19 @@ fn watched(root: &Path, name: &str) -> (String, PathBuf) {
     (name.to_owned(), path)
 }
 
-/// The files below a folder that end in `.extension`, without those of unit tests.
+/// The files below a folder that end in `.extension`, without those of unit tests and of installed packages.
 fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<(String, PathBuf)>> {
     let (_, path) = watched(root, folder);
     let mut found = Vec::new();
+    // An SDK that is not there, or the engine that is built for one: what needs it says so.
+    if !path.is_dir() {
+        return Ok(found);
+    }
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).ok_or("a file name is not UTF-8")?;
         let inside = format!("{folder}/{name}");
-        if path.is_dir() && name != "tests" {
+        if path.is_dir() && name != "tests" && name != "node_modules" {
             found.extend(files(root, &inside, extension)?);
         } else if path.extension().is_some_and(|found| found == extension) {
             found.push(watched(root, &inside));

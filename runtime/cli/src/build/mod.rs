@@ -6,7 +6,9 @@
 mod c;
 mod check;
 mod component;
+mod js;
 mod project;
+mod python;
 mod rust;
 pub mod sdk;
 mod tool;
@@ -52,8 +54,8 @@ impl Lang {
 
 #[derive(Debug, Args)]
 #[command(after_help = "What is recognised: Cargo.toml or .rs (Rust), .c (C), .py or pyproject.toml (Python), \
-                        package.json, .ts or .js (JavaScript), go.mod or .go (Go). Rust and C can be built today. \
-                        What the toolchain says goes to stderr, whole.")]
+                        package.json, .ts or .js (JavaScript), go.mod or .go (Go). What the \
+                        toolchain says goes to stderr, whole.")]
 pub struct BuildArgs {
     /// The workflow: a file, or the folder of a project
     #[arg(value_name = "PATH")]
@@ -89,8 +91,10 @@ pub fn build(project: &Project) -> Outcome<Built> {
     match project.lang {
         Lang::Rust => rust::build(project),
         Lang::C => c::build(project),
+        Lang::Python if !sdk::PYTHON_SDK.is_empty() => python::build(project),
+        Lang::Js if !sdk::JS_SDK.is_empty() => js::build(project),
         Lang::Python | Lang::Js | Lang::Go => Err(Failure::Usage(anyhow!(
-            "{} holds a {} project, and this version of mainspring builds Rust and C only",
+            "{} holds a {} project, which this mainspring cannot build: it was made without that SDK",
             project.path.display(),
             project.lang.name()
         ))),
