@@ -60,12 +60,15 @@ fn watched(root: &Path, name: &str) -> (String, PathBuf) {
 
 /// The files below a folder that end in `.extension`, without those of unit tests and of installed packages.
 fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<(String, PathBuf)>> {
-    let (_, path) = watched(root, folder);
     let mut found = Vec::new();
-    // An SDK that is not there, or the engine that is built for one: what needs it says so.
-    if !path.is_dir() {
+    if !root.join(folder).is_dir() {
+        // An SDK that is not there, or the engine that is built for one: what needs it says so. Cargo takes a path that
+        // is missing for one that has changed, so it is told of what would hold it.
+        let there = Path::new(folder).ancestors().find(|above| root.join(above).is_dir()).ok_or("no folder is there")?;
+        println!("cargo:rerun-if-changed={}", root.join(there).display());
         return Ok(found);
     }
+    let (_, path) = watched(root, folder);
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).ok_or("a file name is not UTF-8")?;
