@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import building, paths
+from support.histories import event_types
 from support.server import Mainspring, environment, run
 from support.waiting import eventually, eventually_sync
 
@@ -76,7 +77,7 @@ def test_a_mistake_in_rust_is_told_as_the_compiler_tells_it(tmp_path):
     library.write_text(library.read_text().replace("Ok(greeting)", "Ok(oops)", 1))
     done = mainspring("build", "mistaken", cwd=tmp_path, **rust_variables())
     assert (done.returncode, done.stdout) == (1, "")
-    assert "cannot find value `oops`" in done.stderr and "src/lib.rs:17:8" in done.stderr, done.stderr
+    assert "cannot find value `oops`" in done.stderr and "src/lib.rs:16:8" in done.stderr, done.stderr
 
 
 async def test_a_source_is_deployed_as_it_is(server, client, queue, new_id, tmp_path, in_thread):
@@ -117,7 +118,7 @@ async def test_a_watched_project_is_deployed_whenever_it_changes(servers, tmp_pa
     early = await client.start_workflow("Answer", id=new_id(), task_queue="watched")
 
     async def has_begun():
-        return "WorkflowTaskCompleted" in building.event_types(await early.fetch_history())
+        return "WorkflowTaskCompleted" in event_types(await early.fetch_history())
 
     await eventually(has_begun, "the first run has begun")
     await in_thread(save, "second", server)

@@ -8,7 +8,6 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import RequestCancelWorkflowExecutionRequest
 
 from . import paths
-from .histories import event_types  # noqa: F401  (for those who wait for a run to begin)
 from .server import Mainspring, run
 
 # What two runs differ in, whatever they do: when, who and which run.
