@@ -22,7 +22,7 @@ MS_WORKFLOW(CountLibrary) {
             /* Should this workflow close before its children, by a timeout or by force, they are terminated: nobody is
              * left who wants to know. That is the default parent close policy. */
             children[started] = ms_start_child("CountBook", MS_ARGS(ms_string(book)),
-                &(ms_child_options){.workflow_id = ms_str(ms_stringf("%s/%s", own_id, book))});
+                &(ms_child_options){.workflow_id = ms_str(ms_stringf("%s-%s", own_id, book))});
         }
         ptrdiff_t done = ms_wait_any(children, started, MS_FOREVER);
         ms_result counted = ms_wait(children[done]);
@@ -37,7 +37,7 @@ MS_WORKFLOW(CountLibrary) {
 
     /* This child is started and then left alone: it goes on after its parent has ended. */
     ms_handle *publication = ms_start_child("PublishReport", MS_ARGS(report, ms_get(library, "publish_after_ms")),
-        &(ms_child_options){.workflow_id = ms_str(ms_stringf("%s/publication", own_id)),
+        &(ms_child_options){.workflow_id = ms_str(ms_stringf("%s-publication", own_id)),
                             .parent_close_policy = MS_ABANDON_CHILD});
     ms_result begun = ms_wait_child_started(publication);
     if (ms_failed(begun)) return ms_fail(begun);
