@@ -22,7 +22,7 @@ MS_WORKFLOW(CountLibrary) {
             /* Should this workflow close before its children, by a timeout or by force, they are terminated: nobody is
              * left who wants to know. That is the default parent close policy. */
             children[started] = ms_start_child("CountBook", MS_ARGS(ms_string(book)),
-                &(ms_child_options){.workflow_id = ms_str(ms_stringf("%s-%s", own_id, book))});
+                &(ms_child_options){.workflow_id = ms_str(ms_stringf("%s/%s", own_id, book))});
         }
         ptrdiff_t done = ms_wait_any(children, started, MS_FOREVER);
         ms_result counted = ms_wait(children[done]);
