@@ -64,7 +64,8 @@ fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<(String, Path
     if !root.join(folder).is_dir() {
         // An SDK that is not there, or the engine that is built for one: what needs it says so. Cargo takes a path that
         // is missing for one that has changed, so it is told of what would hold it.
-        let there = Path::new(folder).ancestors().find(|above| root.join(above).is_dir()).ok_or("no folder is there")?;
+        let there =
+            Path::new(folder).ancestors().find(|above| root.join(above).is_dir()).ok_or("no folder is there")?;
         println!("cargo:rerun-if-changed={}", root.join(there).display());
         return Ok(found);
     }
