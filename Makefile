@@ -17,6 +17,9 @@ workspace := --workspace --locked
 # Guests are the members that make nothing but a component.
 guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/*/rust/Cargo.toml examples/*/rust/*/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
 
+components := $(target)/wasm32-wasip2/guest
+c_guests := $(patsubst examples/%/c/workflow.c,$(components)/example_%_c.wasm,$(wildcard examples/*/c/workflow.c))
+
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
@@ -51,10 +54,22 @@ bench: setup guests ## Mainspring beside the Temporal dev server, the store and 
 build: setup ## The server
 	cargo build $(workspace)
 
-guests: setup ## The wasm components
+guests: setup $(c_guests) ## The wasm components
 	cargo build $(guests) --locked --target wasm32-wasip2 --profile guest
 
-setup: .venv/ready ## The wasm target, rustfmt, clippy and the virtual environment
+# By the command that users build theirs with.
+$(components)/example_%_c.wasm: examples/%/c/workflow.c $(wildcard guest-sdk/c/*.[ch] guest-sdk/c/*/*.[ch] wit/*.wit) | build
+	@mkdir -p $(@D)
+	$(target)/debug/mainspring build $< -o $@
+
+# Debian's packages that guests need, each after the program that tells whether it is there.
+packages := clang-19=clang-19 wasm-ld-19=lld-19 wasm-opt=binaryen
+
+setup: .venv/ready ## The wasm target, rustfmt, clippy, C's toolchain and the virtual environment
+	@missing=""; for pair in $(packages); do command -v $${pair%%=*} >/dev/null || missing="$$missing $${pair#*=}"; done; \
+	    if [ -z "$$missing" ]; then :; \
+	    elif [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
+	    else echo "these packages are missing; install them as root: apt-get install$$missing" >&2; exit 1; fi
 	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
 	@installed="$$(rustup component list --installed)"; for component in rustfmt clippy; do \
 	    grep -q "^$$component" <<<"$$installed" || rustup component add $$component; done
