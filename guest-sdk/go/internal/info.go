@@ -19,8 +19,13 @@ type WorkflowInfo struct {
 	// The first run of this workflow id's chain of retries and continuations.
 	FirstRunID string
 	// The same as the run's own id: a reset begins a run with a module of its own.
-	OriginalRunID            string
-	ContinuedExecutionRunID  string
+	OriginalRunID           string
+	ContinuedExecutionRunID string
+	// Empty and nil where it is nobody's child.
+	ParentWorkflowNamespace string
+	ParentWorkflowExecution *WorkflowExecution
+	// The workflow at the top of the family: this one where it is nobody's child.
+	RootWorkflowExecution    *WorkflowExecution
 	WorkflowType             WorkflowType
 	TaskQueueName            string
 	WorkflowExecutionTimeout time.Duration
@@ -50,7 +55,7 @@ func (*WorkflowInfo) GetContinueAsNewSuggested() bool {
 func GetInfo(Context) *WorkflowInfo {
 	r := current()
 	i := r.info
-	return &WorkflowInfo{
+	info := &WorkflowInfo{
 		WorkflowExecution:        WorkflowExecution{ID: i.WorkflowID, RunID: i.RunID},
 		FirstRunID:               i.FirstExecutionRunID,
 		OriginalRunID:            i.RunID,
@@ -67,6 +72,15 @@ func GetInfo(Context) *WorkflowInfo {
 		Memo:                     &commonpb.Memo{Fields: fieldMap(i.Memo, r.memo)},
 		SearchAttributes:         &commonpb.SearchAttributes{IndexedFields: fieldMap(i.SearchAttributes, r.searchAttributes)},
 	}
+	info.RootWorkflowExecution = &WorkflowExecution{ID: i.WorkflowID, RunID: i.RunID}
+	if i.Root != nil {
+		info.RootWorkflowExecution = &WorkflowExecution{ID: i.Root.WorkflowID, RunID: i.Root.RunID}
+	}
+	if i.Parent != nil {
+		info.ParentWorkflowNamespace = i.Parent.Namespace
+		info.ParentWorkflowExecution = &WorkflowExecution{ID: i.Parent.WorkflowID, RunID: i.Parent.RunID}
+	}
+	return info
 }
 
 // fieldMap is what the run was started with, with its own changes.

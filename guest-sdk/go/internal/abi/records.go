@@ -293,6 +293,26 @@ func putStatus(c *cursor, s *host.Status) {
 	}
 }
 
+// readOptionalExecution reads an option of a run, with its namespace or without.
+func readOptionalExecution(c *cursor, withNamespace bool) *host.Execution {
+	c.align(4)
+	present := c.bool()
+	c.align(4)
+	if !present {
+		c.skip(2 * textBytes)
+		if withNamespace {
+			c.skip(textBytes)
+		}
+		return nil
+	}
+	e := &host.Execution{}
+	if withNamespace {
+		e.Namespace = c.text()
+	}
+	e.WorkflowID, e.RunID = c.text(), c.text()
+	return e
+}
+
 func readInfo(c *cursor) host.Info {
 	info := host.Info{
 		Namespace:           c.text(),
@@ -300,6 +320,8 @@ func readInfo(c *cursor) host.Info {
 		RunID:               c.text(),
 		FirstExecutionRunID: c.text(),
 		ContinuedRunID:      c.optionalText(),
+		Parent:              readOptionalExecution(c, true),
+		Root:                readOptionalExecution(c, false),
 		WorkflowType:        c.text(),
 		TaskQueue:           c.text(),
 		Attempt:             c.u32(),

@@ -221,13 +221,18 @@ type Query struct {
 	Header []Field
 }
 
+// Execution names a run.
+type Execution struct{ Namespace, WorkflowID, RunID string }
+
 // Info is what the run knows of itself.
 type Info struct {
-	Namespace            string
-	WorkflowID           string
-	RunID                string
-	FirstExecutionRunID  string
-	ContinuedRunID       string
+	Namespace           string
+	WorkflowID          string
+	RunID               string
+	FirstExecutionRunID string
+	ContinuedRunID      string
+	// nil where it is nobody's child.
+	Parent, Root         *Execution
 	WorkflowType         string
 	TaskQueue            string
 	Attempt              uint32
