@@ -160,20 +160,19 @@ func Child(ctx workflow.Context, name string) (ChildResult, error) {
 	return result, nil
 }
 
-// CancelChild cancels a child that would wait for ever, and asks another workflow to cancel.
+// CancelChild cancels a child that would wait for an hour, and asks another workflow to cancel.
 func CancelChild(ctx workflow.Context, other string) ([]bool, error) {
 	childContext, cancel := workflow.WithCancel(ctx)
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(childContext, workflow.ChildWorkflowOptions{
 		WaitForCancellation: true,
-	}), Child, "waits")
+	}), Cleanup)
 	if err := child.GetChildWorkflowExecution().Get(ctx, nil); err != nil {
 		return nil, err
 	}
 	asked := workflow.RequestCancelExternalWorkflow(ctx, other, "").Get(ctx, nil)
 	cancel()
-	err := child.Get(ctx, nil)
-	// It does not look at its context, so it goes on until somebody terminates it, or it has what it waits for.
-	return []bool{asked == nil, temporal.IsCanceledError(err) || temporal.IsTerminatedError(err)}, nil
+	// Until it has cleaned up.
+	return []bool{asked == nil, temporal.IsCanceledError(child.Get(ctx, nil))}, nil
 }
 
 // Cleanup waits to be canceled, and cleans up.
