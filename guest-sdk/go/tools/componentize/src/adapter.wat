@@ -119,11 +119,11 @@
     {{say: a workflow cannot wait in real time: use workflow.Sleep, workflow.NewTimer or workflow.AwaitWithTimeout instead of time.Sleep, time.After, a time.Timer or a context's deadline\n}}
     unreachable)
 
-  ;; Go's runtime ends here where it can do no more; what it had to say is on standard error already.
+  ;; What the program had to say is on standard error already.
   (func (export "proc_exit") (param $code i32)
     ;; The SDK's own: all is said.
     (if (i32.eq (local.get $code) (i32.const 134)) (then unreachable))
-    {{say: the workflow's Go runtime has ended. If all goroutines are asleep, a routine waits for a Go channel, a select, a sync.Mutex or a sync.WaitGroup that nobody will wake: use workflow.Channel, workflow.Selector, workflow.Mutex, workflow.WaitGroup and workflow.Go. os.Exit and log.Fatal end here as well: return an error instead\n}}
+    {{say: the workflow's program has ended itself, by os.Exit or log.Fatal: return an error instead\n}}
     unreachable)
 
   ;; Three standard streams are open, and nothing else ever is.
