@@ -3,8 +3,10 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    build::{self, BuildArgs},
     failure::{Failure, Outcome},
     logging, module,
+    new::{self, NewArgs},
     output::Format,
     replay, server, store, workflow,
 };
@@ -33,6 +35,10 @@ enum Verb {
     Dev(server::DevArgs),
     /// Run a server from a configuration file
     Server(server::ServerArgs),
+    /// Write a new project: a workflow that builds and runs, and a test
+    New(NewArgs),
+    /// Build a workflow's source into a module, and check it
+    Build(BuildArgs),
     /// Deploy and inspect modules: the WebAssembly components that hold workflows
     #[command(subcommand)]
     Module(module::Verb),
@@ -60,6 +66,11 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Server(args) => server::server(args),
         Verb::Module(verb) => client(module::run(verb)),
         Verb::Workflow(verb) => client(workflow::run(verb)),
+        Verb::New(args) => new::run(&args),
+        Verb::Build(args) => {
+            logging::start_client();
+            build::run(&args)
+        }
         Verb::Replay(args) => {
             logging::start_client();
             replay::run(&args)

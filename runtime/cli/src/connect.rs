@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome};
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7233";
 const DEFAULT_PORT: &str = "7233";
-const DEFAULT_NAMESPACE: &str = "default";
+pub const DEFAULT_NAMESPACE: &str = "default";
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long an answer may take that waits for nothing but the server's disk.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -54,17 +54,27 @@ impl ConnectionArgs {
     pub async fn connect(&self) -> Outcome<Client> {
         let address = self.address.clone().or_else(|| variable("TEMPORAL_ADDRESS"));
         let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
-        let endpoint = endpoint(&address)?;
-        let channel = endpoint.connect().await.map_err(|error| {
+        let namespace = self.namespace.clone().or_else(|| variable("TEMPORAL_NAMESPACE"));
+        let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        let mut client = Client::connect(&address, namespace).await?;
+        if let Some(identity) = &self.identity {
+            client.identity.clone_from(identity);
+        }
+        Ok(client)
+    }
+}
+
+impl Client {
+    pub async fn connect(address: &str, namespace: String) -> Outcome<Client> {
+        let channel = endpoint(address)?.connect().await.map_err(|error| {
             let hint = "Is a server running there? Start one with `mainspring dev`, or name another with --address.";
             Failure::Usage(anyhow!("cannot connect to {address}: {}.\n{hint}", innermost(&error)))
         })?;
-        let namespace = self.namespace.clone().or_else(|| variable("TEMPORAL_NAMESPACE"));
         Ok(Client {
             workflows: WorkflowServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             modules: ModuleServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
-            namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
-            identity: self.identity.clone().unwrap_or_else(|| format!("mainspring-cli:{}@{}", user(), host())),
+            namespace,
+            identity: format!("mainspring-cli:{}@{}", user(), host()),
         })
     }
 }

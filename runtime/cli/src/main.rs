@@ -1,7 +1,8 @@
 //! `mainspring`: the server and everything that one asks of it, in one binary.
 //!
 //! **What it does.** `dev` and `server` run the whole server in this process; `module` and `workflow` are clients that
-//! speak gRPC, like anybody else's; `replay` and `store verify` work on files, without a server.
+//! speak gRPC, like anybody else's; `replay` and `store verify` work on files, without a server; `build` and `new` are for
+//! those who write workflows.
 //!
 //! **What it never does.** It decides nothing about workflows: it turns flags into requests and answers into text. Data
 //! goes to stdout, everything else to stderr. It exits with 0 where what was asked was done, with 1 where it was not
@@ -13,17 +14,20 @@
 // Temporal marks fields as deprecated that its own CLI still prints.
 #![allow(deprecated)]
 
+mod build;
 mod cli;
 mod connect;
 mod duration;
 mod failure;
 mod logging;
 mod module;
+mod new;
 mod output;
 mod payload;
 mod replay;
 mod server;
 mod store;
+mod watch;
 mod workflow;
 
 use std::process::ExitCode;

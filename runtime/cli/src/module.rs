@@ -11,16 +11,17 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use futures::{Stream, stream};
 use mainspring_api::mainspring::{
-    DeployModuleRequest, DeployTarget, Deployment, DescribeModuleRequest, DownloadModuleRequest, ListModulesRequest,
+    DeployModuleRequest, DeployModuleResponse, DeployTarget, Deployment, DescribeModuleRequest, DownloadModuleRequest, ListModulesRequest,
     Module, UndeployModuleRequest,
 };
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tonic::IntoStreamingRequest as _;
 
 use crate::{
+    build::{self, LangArgs, Project},
     cli::OutputArgs,
-    connect::{ConnectionArgs, refused, unary, within},
+    connect::{Client, ConnectionArgs, refused, unary, within},
     failure::{Failure, Outcome},
     output::{self, section, table},
 };
@@ -41,12 +42,14 @@ pub enum Verb {
 
 #[derive(Debug, Args)]
 pub struct DeployArgs {
-    /// The module: a WebAssembly component
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The module, a .wasm file; or what to build it from first, as `mainspring build` does
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
     /// The task queue whose new workflows run on it
     #[arg(short, long, value_name = "NAME")]
     task_queue: String,
+    #[command(flatten)]
+    lang: LangArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -111,15 +114,23 @@ pub async fn run(verb: Verb) -> Outcome {
 }
 
 async fn deploy(args: DeployArgs) -> Outcome {
-    let size_bytes = file_size(&args.file).map_err(Failure::Usage)?;
-    let file = tokio::fs::File::open(&args.file).await;
-    let file = file.with_context(|| format!("cannot open {}", args.file.display())).map_err(Failure::Usage)?;
-    let mut client = args.connection.connect().await?;
-    let target = DeployTarget { namespace: client.namespace.clone(), task_queue: args.task_queue, size_bytes };
-    let mut request = upload(target, file).into_streaming_request();
-    request.set_timeout(TRANSFER_TIME);
-    let answer = client.modules.deploy_module(request).await.map_err(refused("cannot deploy the module"))?;
-    let answer = answer.into_inner();
+    let answer = match build::is_module(&args.path) {
+        true => {
+            let size_bytes = file_size(&args.path).map_err(Failure::Usage)?;
+            let file = tokio::fs::File::open(&args.path).await;
+            let file = file.with_context(|| format!("cannot open {}", args.path.display())).map_err(Failure::Usage)?;
+            let mut client = args.connection.connect().await?;
+            deploy_from(&mut client, args.task_queue, size_bytes, file).await?
+        }
+        false => {
+            let project = Project::recognise(&args.path, args.lang.lang)?;
+            // Nobody wants to wait for a build to hear that there is no server.
+            let mut client = args.connection.connect().await?;
+            // The server checks it, so it is not checked here.
+            let built = build::build(&project)?;
+            deploy_bytes(&mut client, args.task_queue, built.bytes).await?
+        }
+    };
 
     let module = answer.module.unwrap_or_default();
     let deployment = answer.deployment.unwrap_or_default();
@@ -135,6 +146,24 @@ async fn deploy(args: DeployArgs) -> Outcome {
     Ok(output::print_text(&section(title, &fields))?)
 }
 
+/// Deploys a module that is in memory.
+pub async fn deploy_bytes(client: &mut Client, task_queue: String, bytes: Vec<u8>) -> Outcome<DeployModuleResponse> {
+    deploy_from(client, task_queue, bytes.len() as u64, std::io::Cursor::new(bytes)).await
+}
+
+async fn deploy_from(
+    client: &mut Client,
+    task_queue: String,
+    size_bytes: u64,
+    module: impl AsyncRead + Unpin + Send + 'static,
+) -> Outcome<DeployModuleResponse> {
+    let target = DeployTarget { namespace: client.namespace.clone(), task_queue, size_bytes };
+    let mut request = upload(target, module).into_streaming_request();
+    request.set_timeout(TRANSFER_TIME);
+    let answer = client.modules.deploy_module(request).await.map_err(refused("cannot deploy the module"))?;
+    Ok(answer.into_inner())
+}
+
 /// The file's size, if it can be a module at all.
 fn file_size(path: &Path) -> anyhow::Result<u64> {
     let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -148,13 +177,16 @@ fn file_size(path: &Path) -> anyhow::Result<u64> {
 }
 
 /// The messages of an upload. One that cannot be read ends early, and the server says that it is truncated.
-fn upload(target: DeployTarget, file: tokio::fs::File) -> impl Stream<Item = DeployModuleRequest> {
+fn upload(
+    target: DeployTarget,
+    module: impl AsyncRead + Unpin + Send + 'static,
+) -> impl Stream<Item = DeployModuleRequest> + Send {
     let first = DeployModuleRequest { target: Some(target), chunk: vec![] };
-    let chunks = stream::unfold(file, async |mut file| {
+    let chunks = stream::unfold(module, |mut module| async move {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        match (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await {
+        match (&mut module).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await {
             Ok(0) => None,
-            Ok(_) => Some((DeployModuleRequest { target: None, chunk }, file)),
+            Ok(_) => Some((DeployModuleRequest { target: None, chunk }, module)),
             Err(error) => {
                 tracing::error!(%error, "the module cannot be read to its end");
                 None
@@ -276,7 +308,7 @@ fn module_fields(module: &Module) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn workflow_names(module: &Module, separator: &str) -> String {
+pub fn workflow_names(module: &Module, separator: &str) -> String {
     module.workflows.iter().map(|workflow| workflow.name.as_str()).collect::<Vec<_>>().join(separator)
 }
 

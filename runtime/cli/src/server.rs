@@ -1,6 +1,6 @@
 //! `mainspring dev` and `mainspring server`: the whole server in this process.
 
-use std::{env, io::IsTerminal as _, net::IpAddr, path::PathBuf};
+use std::{env, io::IsTerminal as _, net::{IpAddr, SocketAddr}, path::PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     failure::{Failure, Outcome},
     logging, output,
+    watch::{self, Watch, WatchArgs},
 };
 
 /// `mainspring dev`
@@ -24,6 +25,8 @@ pub struct DevArgs {
     /// A namespace to have besides "default". Can be given several times
     #[arg(short, long = "namespace", value_name = "NAME")]
     namespaces: Vec<String>,
+    #[command(flatten)]
+    watch: WatchArgs,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -96,6 +99,7 @@ impl SettingsArgs {
 }
 
 pub fn dev(args: DevArgs) -> Outcome {
+    let watch = args.watch.watch()?;
     let data_dir = match args.data_dir {
         Some(dir) => Some(dir),
         None if env::var_os("MAINSPRING_DATA_DIR").is_some() => None,
@@ -108,7 +112,7 @@ pub fn dev(args: DevArgs) -> Outcome {
     }
     namespaces.dedup();
     let overrides = args.settings.overrides(data_dir, namespaces);
-    run(ServerConfig::load(None, &overrides).map_err(Failure::Usage)?)
+    run(ServerConfig::load(None, &overrides).map_err(Failure::Usage)?, watch)
 }
 
 pub fn server(args: ServerArgs) -> Outcome {
@@ -117,10 +121,10 @@ pub fn server(args: ServerArgs) -> Outcome {
     if args.print_config {
         return Ok(output::print_text(&config.to_toml().map_err(Failure::Failed)?)?);
     }
-    run(config)
+    run(config, None)
 }
 
-fn run(config: ServerConfig) -> Outcome {
+fn run(config: ServerConfig, watch: Option<Watch>) -> Outcome {
     logging::start(&config.log.filter, config.log.format == LogFormat::Json);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads of the server").map_err(Failure::Failed)?;
@@ -132,7 +136,10 @@ fn run(config: ServerConfig) -> Outcome {
     let namespaces = config.namespaces.join(", ");
     let served = runtime.block_on(async move {
         let stop = stop_signal()?;
-        let ready = move |address| {
+        let ready = move |address: SocketAddr| {
+            if let Some(watch) = watch {
+                watch::start(watch, address);
+            }
             if for_people {
                 eprintln!("Mainspring {} listens on {address}", env!("CARGO_PKG_VERSION"));
                 eprintln!("  data:       {data}");
