@@ -27,6 +27,11 @@ fn main() -> Result {
     let mut c = files(&root, "guest-sdk/c", "c")?;
     c.extend(files(&root, "guest-sdk/c", "h")?);
     write_list(&mut code, "C_SDK", &c)?;
+    let mut go = Vec::new();
+    for extension in ["go", "s", "mod"] {
+        go.extend(files(&root, "guest-sdk/go", extension)?);
+    }
+    write_list(&mut code, "GO_SDK", &go)?;
 
     let mut rust = wit;
     let workspace: DocumentMut = fs::read_to_string(watched(&root, "Cargo.toml").1)?.parse()?;
@@ -93,7 +98,8 @@ fn standalone(folder: &str, manifest: &str, workspace: &DocumentMut) -> Result<S
                 continue;
             }
             let more: Vec<_> = own.iter().filter(|(key, _)| *key != "workspace").collect();
-            let found = inherited.get(&name).and_then(Item::as_value).ok_or("the workspace lacks what a crate inherits")?;
+            let found =
+                inherited.get(&name).and_then(Item::as_value).ok_or("the workspace lacks what a crate inherits")?;
             let mut value = match found {
                 Value::String(version) if section == "dependencies" => {
                     Value::InlineTable(InlineTable::from_iter([("version", version.value().as_str())]))

@@ -11,8 +11,8 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use futures::{Stream, stream};
 use mainspring_api::mainspring::{
-    DeployModuleRequest, DeployModuleResponse, DeployTarget, Deployment, DescribeModuleRequest, DownloadModuleRequest, ListModulesRequest,
-    Module, UndeployModuleRequest,
+    DeployModuleRequest, DeployModuleResponse, DeployTarget, Deployment, DescribeModuleRequest, DownloadModuleRequest,
+    ListModulesRequest, Module, UndeployModuleRequest,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};

@@ -1,6 +1,11 @@
 //! `mainspring dev` and `mainspring server`: the whole server in this process.
 
-use std::{env, io::IsTerminal as _, net::{IpAddr, SocketAddr}, path::PathBuf};
+use std::{
+    env,
+    io::IsTerminal as _,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};

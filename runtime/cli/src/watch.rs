@@ -58,7 +58,10 @@ impl WatchArgs {
         };
         if build::is_module(&path) {
             let hint = "Deploy it with `mainspring module deploy`.";
-            return Err(Failure::Usage(anyhow!("--watch builds from source, and {} is a module. {hint}", path.display())));
+            return Err(Failure::Usage(anyhow!(
+                "--watch builds from source, and {} is a module. {hint}",
+                path.display()
+            )));
         }
         let project = Project::recognise(&path, self.lang.lang)?;
         Ok(Some(Watch { project, task_queue: self.task_queue }))

@@ -6,6 +6,7 @@
 mod c;
 mod check;
 mod component;
+mod go;
 mod project;
 mod rust;
 pub mod sdk;
@@ -52,7 +53,7 @@ impl Lang {
 
 #[derive(Debug, Args)]
 #[command(after_help = "What is recognised: Cargo.toml or .rs (Rust), .c (C), .py or pyproject.toml (Python), \
-                        package.json, .ts or .js (JavaScript), go.mod or .go (Go). Rust and C can be built today. \
+                        package.json, .ts or .js (JavaScript), go.mod or .go (Go). Rust, C and Go can be built today. \
                         What the toolchain says goes to stderr, whole.")]
 pub struct BuildArgs {
     /// The workflow: a file, or the folder of a project
@@ -89,8 +90,9 @@ pub fn build(project: &Project) -> Outcome<Built> {
     match project.lang {
         Lang::Rust => rust::build(project),
         Lang::C => c::build(project),
-        Lang::Python | Lang::Js | Lang::Go => Err(Failure::Usage(anyhow!(
-            "{} holds a {} project, and this version of mainspring builds Rust and C only",
+        Lang::Go => go::build(project),
+        Lang::Python | Lang::Js => Err(Failure::Usage(anyhow!(
+            "{} holds a {} project, and this version of mainspring builds Rust, C and Go only",
             project.path.display(),
             project.lang.name()
         ))),

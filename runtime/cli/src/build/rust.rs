@@ -44,11 +44,19 @@ pub fn build(project: &Project) -> Outcome<Built> {
     let package = package(&manifest)?;
     check_target(&project.folder)?;
     let mut command = Command::new(CARGO.program);
-    command.arg("build").arg("--manifest-path").arg(&manifest).args(["--lib", "--target", TARGET, "--profile", PROFILE]);
+    command.arg("build").arg("--manifest-path").arg(&manifest).args([
+        "--lib",
+        "--target",
+        TARGET,
+        "--profile",
+        PROFILE,
+    ]);
     // Diagnostics as text to stderr, and what was made as JSON to stdout.
     command.arg("--message-format=json-render-diagnostics");
     if !has_profile(&package.workspace) {
-        command.args(PROFILE_SETTINGS.iter().flat_map(|setting| ["--config".to_owned(), format!("profile.{PROFILE}.{setting}")]));
+        command.args(
+            PROFILE_SETTINGS.iter().flat_map(|setting| ["--config".to_owned(), format!("profile.{PROFILE}.{setting}")]),
+        );
     }
     let messages = tool::run(&CARGO, &mut command, "compile the workflow")?;
     let file = artifact(&messages, &package.id).map_err(Failure::Failed)?;
@@ -74,7 +82,8 @@ fn package(manifest: &Path) -> Outcome<Package> {
     let mut command = Command::new(CARGO.program);
     command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest);
     let metadata = tool::run(&CARGO, &mut command, "read the project")?;
-    let metadata: Value = serde_json::from_slice(&metadata).context("`cargo metadata` prints no JSON").map_err(Failure::Failed)?;
+    let metadata: Value =
+        serde_json::from_slice(&metadata).context("`cargo metadata` prints no JSON").map_err(Failure::Failed)?;
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let is_cdylib = |target: &Value| list(&target["crate_types"]).iter().any(|kind| kind == "cdylib");
@@ -86,7 +95,10 @@ fn package(manifest: &Path) -> Outcome<Package> {
             true => "no member of it has a cdylib".to_owned(),
             false => format!("give one of its members: {}", names.join(", ")),
         };
-        return Err(Failure::Usage(anyhow!("{} is a workspace without a package of its own; {hint}", manifest.display())));
+        return Err(Failure::Usage(anyhow!(
+            "{} is a workspace without a package of its own; {hint}",
+            manifest.display()
+        )));
     };
     let Some(target) = list(&package["targets"]).into_iter().find(is_cdylib) else {
         return Err(Failure::Usage(anyhow!(
@@ -96,7 +108,9 @@ fn package(manifest: &Path) -> Outcome<Package> {
     };
     let folder = |path: String| Path::new(&path).to_owned();
     let mut sources: Vec<_> = manifest.parent().map(Path::to_owned).into_iter().collect();
-    sources.extend(list(&package["dependencies"]).iter().filter_map(|dependency| dependency["path"].as_str().map(Into::into)));
+    sources.extend(
+        list(&package["dependencies"]).iter().filter_map(|dependency| dependency["path"].as_str().map(Into::into)),
+    );
     Ok(Package {
         id: text(&package["id"]),
         target: text(&target["name"]),

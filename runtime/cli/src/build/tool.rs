@@ -22,7 +22,12 @@ pub struct Tool {
 
 impl Tool {
     pub fn missing(&self) -> Failure {
-        Failure::Usage(anyhow!("`{}` is needed {}, and is not installed.\n{}", self.program, self.purpose, self.install))
+        Failure::Usage(anyhow!(
+            "`{}` is needed {}, and is not installed.\n{}",
+            self.program,
+            self.purpose,
+            self.install
+        ))
     }
 }
 

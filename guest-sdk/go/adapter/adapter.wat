@@ -4,7 +4,8 @@
 ;; nobody else does. This one keeps no state. What it needs to write to lies between 4096 and 12288: Go's linker leaves
 ;; these bytes to the JavaScript host of GOOS=js, and wasip1 has no use for them.
 ;;
-;; `{{say: text}}` stands for instructions that write the text to standard error. An adapter may have no data of its own.
+;; A line `{{say: text}}` stands for instructions that write the text to standard error, as an adapter may have no data of
+;; its own. (See runtime/cli/src/build/go.rs.)
 (module
   (import "env" "memory" (memory 0))
   (import "wasi:clocks/wall-clock@0.2.6" "now" (func $wall_now (param i32)))
@@ -116,14 +117,14 @@
   (func (export "poll_oneoff") (param $in i32) (param $out i32) (param i32 i32) (result i32)
     (if (i32.lt_u (i32.add (i32.sub (local.get $in) (local.get $out)) (i32.const 256)) (i32.const 512))
       (then (return (global.get $SUCCESS))))
-    {{say: a workflow cannot wait in real time: use workflow.Sleep, workflow.NewTimer or workflow.AwaitWithTimeout instead of time.Sleep, time.After, a time.Timer or a context's deadline\n}}
+    {{say: a workflow cannot wait in real time: use workflow.Sleep, workflow.NewTimer or workflow.AwaitWithTimeout instead of time.Sleep, time.After, a time.Timer or a context's deadline}}
     unreachable)
 
   ;; What the program had to say is on standard error already.
   (func (export "proc_exit") (param $code i32)
     ;; The SDK's own: all is said.
     (if (i32.eq (local.get $code) (i32.const 134)) (then unreachable))
-    {{say: the workflow's program has ended itself, by os.Exit or log.Fatal: return an error instead\n}}
+    {{say: the workflow's program has ended itself, by os.Exit or log.Fatal: return an error instead}}
     unreachable)
 
   ;; Three standard streams are open, and nothing else ever is.
