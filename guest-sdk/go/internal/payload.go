@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/internal/host"
 )
 
@@ -182,6 +183,11 @@ func assign(value, pointer any) error {
 		return nil
 	}
 	if encoded, ok := value.(encodedPayloads); ok {
+		// All arguments of a signal, where they are asked for.
+		if all, ok := pointer.(*converter.EncodedValues); ok {
+			*all = &EncodedValues{encoded}
+			return nil
+		}
 		return decodeFirst(encoded, pointer)
 	}
 	target := reflect.ValueOf(pointer)
