@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -49,7 +50,7 @@ func CountLibrary(ctx workflow.Context, library Library) (Report, error) {
 			case temporal.IsCanceledError(err):
 				canceled = err
 			default:
-				report.Failed[book] = rootCause(err).Error()
+				report.Failed[book] = reason(err)
 			}
 		})
 	}
@@ -72,11 +73,13 @@ func CountLibrary(ctx workflow.Context, library Library) (Report, error) {
 	return report, nil
 }
 
-func rootCause(err error) error {
-	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(err) {
-		err = cause
+// reason is what went wrong in the child, for people.
+func reason(err error) string {
+	var cause *temporal.ApplicationError
+	if errors.As(err, &cause) {
+		return fmt.Sprintf("%s (%s)", cause.Message(), cause.Type())
 	}
-	return err
+	return err.Error()
 }
 
 func CountBook(ctx workflow.Context, book string) (int, error) {
