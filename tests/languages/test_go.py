@@ -409,6 +409,11 @@ async def test_there_are_no_files(go):
     assert await (await go("Trouble", "file")).result() == "open /etc/passwd: Not implemented on wasip1"
 
 
+async def test_garbage_is_collected_within_an_activation(go):
+    handle = await go("Trouble", "garbage")
+    assert await asyncio.wait_for(handle.result(), 60) == "collected"
+
+
 # Building.
 
 

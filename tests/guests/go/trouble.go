@@ -32,6 +32,14 @@ func Trouble(ctx workflow.Context, what string) (string, error) {
 		for {
 			all = append(all, make([]byte, 1<<20))
 		}
+	case "garbage":
+		// Far more than there is memory, but never much of it at once.
+		kept := make([][]byte, 30)
+		for i := range 300 {
+			kept[i%len(kept)] = make([]byte, 1<<20)
+			kept[i%len(kept)][i] = 1
+		}
+		return "collected", nil
 	case "loop":
 		for {
 			what += "!"
