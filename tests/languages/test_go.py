@@ -443,6 +443,48 @@ async def test_a_file_without_a_module_and_without_main_is_built(client, server,
     assert await handle.result() == "hey!"
 
 
+async def test_a_project_for_temporal_s_own_worker_is_built_as_it_is(client, server, queue, tmp_path, new_id, in_thread):
+    """Its go.mod knows nothing of us, and lists what Temporal's SDK needs; its worker is in a folder of its own."""
+    project = write(tmp_path / "shouting", shout=PLAIN.replace("package plain", "package shouting"))
+    manifest = (
+        "module example.com/shouting\n\ngo 1.24\n\nrequire go.temporal.io/sdk v1.38.0\n\nrequire (\n"
+        "\tgo.temporal.io/api v1.54.0 // indirect\n\tgoogle.golang.org/grpc v1.66.0 // indirect\n)\n"
+    )
+    (project / "go.mod").write_text(manifest)
+    main = """package main
+
+import (
+	"log"
+
+	"example.com/shouting"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+func main() {
+	c, err := client.Dial(client.Options{HostPort: client.DefaultHostPort})
+	if err != nil {
+		log.Fatalln("no client", err)
+	}
+	defer c.Close()
+	w := worker.New(c, "shouting", worker.Options{})
+	w.RegisterWorkflowWithOptions(shouting.Shout, workflow.RegisterOptions{Name: "Loud"})
+	if err := w.Run(worker.InterruptCh()); err != nil {
+		log.Fatalln("no worker", err)
+	}
+}
+"""
+    worker = write(project / "worker", main=main)
+    module = server.directory / "shouting.wasm"
+    await in_thread(go_guests.build, worker, module)
+    assert (project / "go.mod").read_text() == manifest
+    assert not (project / "go.sum").exists()
+    await in_thread(server.deploy_file, module, queue)
+    handle = await client.start_workflow("Loud", "hey", id=new_id(), task_queue=queue)
+    assert await handle.result() == "hey!"
+
+
 async def test_what_cannot_be_compiled_names_file_and_line(tmp_path, in_thread):
     folder = write(tmp_path / "broken", broken=PLAIN.replace('text + "!"', "txt"))
     done = await in_thread(go_guests.build, folder, tmp_path / "broken.wasm", False)
