@@ -63,7 +63,14 @@ build: setup ## The server
 guests: setup ## The wasm components
 	cargo build $(guests) --locked --target wasm32-wasip2 --profile guest
 
-setup: .venv/ready ## The wasm target, rustfmt, clippy and the virtual environment
+# Debian's packages that guests need, each after the program that tells whether it is there.
+packages := clang-19=clang-19 wasm-ld-19=lld-19 wasm-opt=binaryen
+
+setup: .venv/ready ## The wasm target, rustfmt, clippy, C's toolchain and the virtual environment
+	@missing=""; for pair in $(packages); do command -v $${pair%%=*} >/dev/null || missing="$$missing $${pair#*=}"; done; \
+	    if [ -z "$$missing" ]; then :; \
+	    elif [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
+	    else echo "these packages are missing; install them as root: apt-get install$$missing" >&2; exit 1; fi
 	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
 	@installed="$$(rustup component list --installed)"; for component in rustfmt clippy; do \
 	    grep -q "^$$component" <<<"$$installed" || rustup component add $$component; done

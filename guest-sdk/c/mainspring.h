@@ -37,6 +37,8 @@ typedef struct {
 #define MS_ARGS(...) \
     ((ms_args){sizeof((ms_json *[]){__VA_ARGS__}) / sizeof(ms_json *), (ms_json *[]){__VA_ARGS__}})
 #define MS_NO_ARGS ((ms_args){0, 0})
+/* An argument that was given; null where it was not. Where it cannot be read, what is being done fails. */
+ms_json *ms_arg(ms_args args, size_t index);
 
 ms_json *ms_null(void);
 ms_json *ms_bool(bool value);
@@ -165,6 +167,8 @@ ms_outcome ms_fail(ms_result result);
 ms_outcome ms_fail_with(ms_failure *failure);
 /* Fails with an application failure that may be tried again. */
 ms_outcome ms_failf(const char *type, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Ends a workflow that was asked to cancel, as canceled, with details. */
+ms_outcome ms_canceled(ms_args details);
 /* Ends the workflow or handler from wherever it is. Does not return. */
 void ms_end(ms_outcome outcome);
 
@@ -367,6 +371,12 @@ typedef struct {
     const char *first_execution_run_id;
     /* "" where there is none. */
     const char *continued_execution_run_id;
+    /* Who started it as a child, and the top of the family; "" where there is none. */
+    const char *parent_namespace;
+    const char *parent_workflow_id;
+    const char *parent_run_id;
+    const char *root_workflow_id;
+    const char *root_run_id;
     const char *workflow_type;
     const char *task_queue;
     uint32_t attempt;

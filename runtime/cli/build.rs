@@ -33,6 +33,15 @@ fn main() -> Result {
     }
     write_list(&mut code, "GO_SDK", &go)?;
 
+    let python = [files(&root, "guest-sdk/python", "py")?, files(&root, "guest-sdk/python", "txt")?].concat();
+    write_list(&mut code, "PYTHON_SDK", &python)?;
+    let mut js = Vec::new();
+    for (folder, extension) in [("src", "ts"), ("src", "mjs"), ("build", "mjs"), ("dist", "wasm")] {
+        js.extend(files(&root, &format!("guest-sdk/js/{folder}"), extension)?);
+    }
+    js.extend(js.first().is_some().then(|| watched(&root, "guest-sdk/js/package.json")));
+    write_list(&mut code, "JS_SDK", &js)?;
+
     let mut rust = wit;
     let workspace: DocumentMut = fs::read_to_string(watched(&root, "Cargo.toml").1)?.parse()?;
     for folder in RUST_CRATES {
@@ -54,15 +63,22 @@ fn watched(root: &Path, name: &str) -> (String, PathBuf) {
     (name.to_owned(), path)
 }
 
-/// The files below a folder that end in `.extension`, without those of unit tests.
+/// The files below a folder that end in `.extension`, without those of unit tests and of installed packages.
 fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<(String, PathBuf)>> {
-    let (_, path) = watched(root, folder);
     let mut found = Vec::new();
+    if !root.join(folder).is_dir() {
+        // An SDK that is not there, or the engine that is built for one: what needs it says so. Cargo takes a path that
+        // is missing for one that has changed, so it is told of what would hold it.
+        let there = Path::new(folder).ancestors().find(|above| root.join(above).is_dir()).ok_or("no folder is there")?;
+        println!("cargo:rerun-if-changed={}", root.join(there).display());
+        return Ok(found);
+    }
+    let (_, path) = watched(root, folder);
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).ok_or("a file name is not UTF-8")?;
         let inside = format!("{folder}/{name}");
-        if path.is_dir() && name != "tests" {
+        if path.is_dir() && name != "tests" && name != "node_modules" {
             found.extend(files(root, &inside, extension)?);
         } else if path.extension().is_some_and(|found| found == extension) {
             found.push(watched(root, &inside));

@@ -246,11 +246,23 @@ typedef struct {
 } wit_start_child_params;
 
 typedef struct {
+    wit_string workflow_id;
+    wit_string run_id;
+} wit_workflow_execution;
+OPTION(wit_option_workflow_execution, wit_workflow_execution);
+typedef struct {
+    wit_string namespace_;
+    wit_workflow_execution execution;
+} wit_parent_info;
+OPTION(wit_option_parent_info, wit_parent_info);
+typedef struct {
     wit_string namespace_;
     wit_string workflow_id;
     wit_string run_id;
     wit_string first_execution_run_id;
     wit_option_string continued_execution_run_id;
+    wit_option_parent_info parent;
+    wit_option_workflow_execution root;
     wit_string workflow_type;
     wit_string task_queue;
     uint32_t attempt;

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const ms_workflow_definition __start_ms_workflows[], __stop_ms_workflows[];
+/* Made by the linker; not there where no workflow is. */
+extern __attribute__((weak)) const ms_workflow_definition __start_ms_workflows[], __stop_ms_workflows[];
 
 #define EXPORT(name) __attribute__((export_name(name)))
 

@@ -100,8 +100,8 @@ typedef struct ms__routine {
     /* May change nothing: says what it is, such as "a query handler". */
     const char *read_only;
     ms_outcome outcome;
+    /* NULL in the main routine, whose stack is the linker's. */
     char *stack;
-    size_t stack_bytes;
     void *stack_pointer;
     struct {
         char *at;

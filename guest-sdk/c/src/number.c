@@ -219,6 +219,7 @@ char *ms__exact_digits(double value, int *exponent) {
     size_t count = strlen(digits + at);
     memmove(digits, digits + at, count + 1);
     *exponent = (int)count + point;
+    while (count > 0 && digits[count - 1] == '0') digits[--count] = 0;
     return digits;
 }
 
@@ -239,7 +240,7 @@ static int round_digits(const char *exact, int count, char *rounded_digits, int 
     if (at >= 0) {
         rounded_digits[at]++;
     } else {
-        memmove(rounded_digits + 1, rounded_digits, (size_t)count);
+        /* All of them were 9, and are 0 now. */
         rounded_digits[0] = '1';
         (*exponent)++;
     }

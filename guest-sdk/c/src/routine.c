@@ -17,7 +17,10 @@ ASYNCIFY("stop_rewind") void asyncify_stop_rewind(void);
 ASYNCIFY("start_rewind") void asyncify_start_rewind(void *data);
 ASYNCIFY("stop_unwind") void asyncify_stop_unwind(void);
 
-/* The main routine has 64 KiB of stack and 16 KiB for locals while it is left, other routines a quarter of it. */
+/* The main routine has 64 KiB of stack and 16 KiB for locals while it is left, other routines a quarter of it.
+ *
+ * Its stack is the lower half of the one that the linker puts at the beginning of the memory, so that what outgrows it
+ * traps at address 0; the SDK's own work between the host and the routines has the upper half. */
 #define MAIN_STACK 65536
 #define MAIN_UNWOUND 16384
 #define STACK 16384
@@ -28,7 +31,7 @@ ASYNCIFY("stop_unwind") void asyncify_stop_unwind(void);
 ms__run_state ms__run;
 
 /* In the memory that every instance begins with: untouched pages of it cost nothing. */
-static _Alignas(16) char main_stack[MAIN_STACK + MAIN_UNWOUND];
+static _Alignas(16) char main_unwound[MAIN_UNWOUND];
 /* Stacks of routines that have ended. */
 static char *spare_stacks;
 
@@ -43,30 +46,28 @@ static inline void set_stack_pointer(void *pointer) {
 }
 
 static void give_stack(ms__routine *routine) {
-    size_t unwound;
     if (routine->kind == ROUTINE_MAIN) {
-        routine->stack = main_stack;
-        routine->stack_bytes = MAIN_STACK;
-        unwound = MAIN_UNWOUND;
-    } else {
-        routine->stack = spare_stacks;
-        if (routine->stack) spare_stacks = *(char **)(routine->stack + sizeof(uint64_t));
-        else routine->stack = ms__alloc(STACK + UNWOUND);
-        routine->stack_bytes = STACK;
-        unwound = UNWOUND;
+        if ((uintptr_t)stack_pointer() <= MAIN_STACK)
+            ms_panic("the module has too small a stack: link it with --stack-first -z stack-size=%d", 2 * MAIN_STACK);
+        routine->unwound.at = main_unwound;
+        routine->unwound.end = main_unwound + MAIN_UNWOUND;
+        routine->stack_pointer = (void *)MAIN_STACK;
+        return;
     }
+    routine->stack = spare_stacks;
+    if (routine->stack) spare_stacks = *(char **)(routine->stack + sizeof(uint64_t));
+    else routine->stack = ms__alloc(STACK + UNWOUND);
     uint64_t canary = CANARY;
     memcpy(routine->stack, &canary, sizeof canary);
-    routine->unwound.at = routine->stack + routine->stack_bytes;
-    routine->unwound.end = routine->unwound.at + unwound;
-    routine->stack_pointer = routine->stack + routine->stack_bytes;
+    routine->unwound.at = routine->stack + STACK;
+    routine->unwound.end = routine->unwound.at + UNWOUND;
+    routine->stack_pointer = routine->stack + STACK;
 }
 
 static void take_stack(ms__routine *routine) {
-    if (routine->kind != ROUTINE_MAIN && routine->stack) {
-        *(char **)(routine->stack + sizeof(uint64_t)) = spare_stacks;
-        spare_stacks = routine->stack;
-    }
+    if (!routine->stack) return;
+    *(char **)(routine->stack + sizeof(uint64_t)) = spare_stacks;
+    spare_stacks = routine->stack;
     routine->stack = 0;
 }
 
@@ -107,7 +108,7 @@ __attribute__((noinline)) static void leave(ms__routine *routine) {
 }
 
 void ms__run_routine(ms__routine *routine) {
-    if (!routine->stack) give_stack(routine);
+    if (!routine->begun) give_stack(routine);
     ms__routine *outer = ms__run.current;
     ms__run.current = routine;
     routine->left = false;
@@ -115,11 +116,10 @@ void ms__run_routine(ms__routine *routine) {
     routine->waits_for_handle = 0;
     enter(routine);
     ms__run.current = outer;
-    uint64_t canary;
-    memcpy(&canary, routine->stack, sizeof canary);
+    uint64_t canary = CANARY;
+    if (routine->stack) memcpy(&canary, routine->stack, sizeof canary);
     if (canary != CANARY)
-        ms_panic("%s has used up its stack of %zu bytes: keep large things in malloc'ed memory", routine->name,
-                 routine->stack_bytes);
+        ms_panic("%s has used up its stack of %d bytes: keep large things in malloc'ed memory", routine->name, STACK);
     if (!routine->left) routine->ended = true;
     if (!routine->ended) return;
     if (routine->kind == ROUTINE_SIGNAL || routine->kind == ROUTINE_UPDATE) ms__handler_ended(routine);

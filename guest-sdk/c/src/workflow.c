@@ -27,6 +27,13 @@ ms_outcome ms_fail_with(ms_failure *failure) {
     return (ms_outcome){OUTCOME_FAILURE, 0, failure, 0};
 }
 
+ms_outcome ms_canceled(ms_args details) {
+    ms_failure *failure = ms__canceled();
+    failure->details = (ms_args){details.count, ms__alloc(details.count * sizeof(ms_json *))};
+    memcpy(failure->details.values, details.values, details.count * sizeof(ms_json *));
+    return ms_fail_with(failure);
+}
+
 ms_outcome ms_fail(ms_result result) {
     if (result.failure) return ms_fail_with(result.failure);
     return ms_failf(result.timed_out ? "Elapsed" : "Failed", result.timed_out ? "not done in time" : "it did not fail");
@@ -64,6 +71,12 @@ ms_outcome ms_continue_as_new(ms_args args, const ms_continue_options *options) 
 
 void ms__unreadable(const char *problem) {
     ms_end(ms_fail_with(ms__conversion_failure(problem)));
+}
+
+ms_json *ms_arg(ms_args args, size_t index) {
+    ms_json *value = index < args.count ? args.values[index] : ms_null();
+    if (ms_type_of(value) == MS_UNREADABLE) ms__unreadable(ms__format("argument %zu: %s", index + 1, ms_problem(value)));
+    return value;
 }
 
 ms_json *ms_input(size_t index) {
@@ -140,6 +153,16 @@ const ms_workflow_info *ms_info(void) {
     it->first_execution_run_id = ms__c_string(info.first_execution_run_id);
     it->continued_execution_run_id =
         info.continued_execution_run_id.some ? ms__c_string(info.continued_execution_run_id.value) : "";
+    it->parent_namespace = it->parent_workflow_id = it->parent_run_id = it->root_workflow_id = it->root_run_id = "";
+    if (info.parent.some) {
+        it->parent_namespace = ms__c_string(info.parent.value.namespace_);
+        it->parent_workflow_id = ms__c_string(info.parent.value.execution.workflow_id);
+        it->parent_run_id = ms__c_string(info.parent.value.execution.run_id);
+    }
+    if (info.root.some) {
+        it->root_workflow_id = ms__c_string(info.root.value.workflow_id);
+        it->root_run_id = ms__c_string(info.root.value.run_id);
+    }
     it->workflow_type = ms__c_string(info.workflow_type);
     it->task_queue = ms__c_string(info.task_queue);
     it->attempt = info.attempt;
@@ -351,6 +374,7 @@ LOG(ms_log_info, LEVEL_INFO)
 LOG(ms_log_warn, LEVEL_WARN)
 LOG(ms_log_error, LEVEL_ERROR)
 
+/* The host tells what the last error line says of an exception as the reason of a trap that follows it. */
 void ms_panic(const char *format, ...) {
     static bool panicking;
     if (!panicking) {
@@ -358,8 +382,11 @@ void ms_panic(const char *format, ...) {
         panicking = true;
         va_list args;
         va_start(args, format);
-        write_log(LEVEL_ERROR, format, args);
+        char *message = ms__formatted(format, args);
         va_end(args);
+        wit_string fields[2][2] = {{ms__string("exception.type"), ms__string("Panic")},
+                                   {ms__string("exception.message"), ms__string(message)}};
+        wit_log_write(LEVEL_ERROR, message, strlen(message), fields, 2);
     }
     __builtin_trap();
 }

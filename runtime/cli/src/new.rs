@@ -40,7 +40,8 @@ macro_rules! template {
 }
 
 const RUST: Template = template!("rust": "Cargo.toml", "README.md", "src/lib.rs", "worker.py", "gitignore");
-const C: Template = template!("c": "workflow.c", "README.md", "test.sh", "test/greet.json", "worker.py", "gitignore");
+const C: Template =
+    template!("c": "workflow.c", "README.md", "test.sh", "test/greet.json", "worker/worker.py", "gitignore");
 
 pub fn run(args: &NewArgs) -> Outcome {
     let folder = &args.name;

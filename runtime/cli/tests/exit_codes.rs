@@ -36,7 +36,7 @@ fn arguments_are_checked_before_anybody_is_asked() {
     check(&run(&["workflow", "signal", "-w", "a", "--name", "s", "--input-file", "/no/such"]), 2, "/no/such");
     check(&run(&["module", "deploy", "/no/such.wasm", "-t", "q"]), 2, "/no/such.wasm");
     let dir = tempfile::tempdir().unwrap();
-    check(&run(&["module", "deploy", dir.path().to_str().unwrap(), "-t", "q"]), 2, "is not a file");
+    check(&run(&["module", "deploy", dir.path().to_str().unwrap(), "-t", "q"]), 2, "no workflow that is recognised");
     let empty = dir.path().join("empty.wasm");
     fs::write(&empty, "").unwrap();
     check(&run(&["module", "deploy", empty.to_str().unwrap(), "-t", "q"]), 2, "is empty");

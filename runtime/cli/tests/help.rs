@@ -6,10 +6,12 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 25] = [
+const VERBS: [&[&str]; 27] = [
     &[],
     &["dev"],
     &["server"],
+    &["new"],
+    &["build"],
     &["module"],
     &["module", "deploy"],
     &["module", "list"],

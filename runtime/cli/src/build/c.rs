@@ -41,16 +41,15 @@ const CLANGS: [&str; 9] =
 const FEATURES: [&str; 5] = ["-mcpu=mvp", "-mbulk-memory", "-msign-ext", "-mmutable-globals", "-mnontrapping-fptoint"];
 const OPT_FEATURES: [&str; 4] =
     ["--enable-bulk-memory", "--enable-sign-ext", "--enable-mutable-globals", "--enable-nontrapping-float-to-int"];
-/// Stack of what is no routine: the SDK's own work between the host and them.
-const STACK_BYTES: usize = 64 * 1024;
+/// The main routine's stack and that of the SDK's own work, as `routine.c` divides it.
+const STACK_BYTES: usize = 128 * 1024;
 
 pub fn build(project: &Project) -> Outcome<Built> {
     let sources = sources(project)?;
     let clang = clang()?;
     let wasm_opt = chosen("WASM_OPT", &["wasm-opt"]).ok_or_else(|| WASM_OPT.missing())?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder").map_err(Failure::Failed)?;
-    sdk::unpack(sdk::C_SDK, scratch.path()).map_err(Failure::Failed)?;
-    let sdk = scratch.path().join("guest-sdk/c");
+    let sdk = sdk::place(sdk::C_SDK, scratch.path()).map_err(Failure::Failed)?.join("guest-sdk/c");
     let [linked, able_to_wait] = ["linked.wasm", "workflow.wasm"].map(|name| scratch.path().join(name));
 
     let mut command = Command::new(&clang);

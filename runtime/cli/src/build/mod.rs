@@ -7,7 +7,9 @@ mod c;
 mod check;
 mod component;
 mod go;
+mod js;
 mod project;
+mod python;
 mod rust;
 pub mod sdk;
 mod tool;
@@ -53,8 +55,8 @@ impl Lang {
 
 #[derive(Debug, Args)]
 #[command(after_help = "What is recognised: Cargo.toml or .rs (Rust), .c (C), .py or pyproject.toml (Python), \
-                        package.json, .ts or .js (JavaScript), go.mod or .go (Go). Rust, C and Go can be built today. \
-                        What the toolchain says goes to stderr, whole.")]
+                        package.json, .ts or .js (JavaScript), go.mod or .go (Go). What the \
+                        toolchain says goes to stderr, whole.")]
 pub struct BuildArgs {
     /// The workflow: a file, or the folder of a project
     #[arg(value_name = "PATH")]
@@ -91,8 +93,10 @@ pub fn build(project: &Project) -> Outcome<Built> {
         Lang::Rust => rust::build(project),
         Lang::C => c::build(project),
         Lang::Go => go::build(project),
+        Lang::Python if !sdk::PYTHON_SDK.is_empty() => python::build(project),
+        Lang::Js if !sdk::JS_SDK.is_empty() => js::build(project),
         Lang::Python | Lang::Js => Err(Failure::Usage(anyhow!(
-            "{} holds a {} project, and this version of mainspring builds Rust, C and Go only",
+            "{} holds a {} project, which this mainspring cannot build: it was made without that SDK",
             project.path.display(),
             project.lang.name()
         ))),

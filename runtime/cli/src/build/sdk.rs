@@ -1,6 +1,9 @@
 //! The files of the guest SDKs that this binary carries, as `build.rs` has collected them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
@@ -17,4 +20,15 @@ pub fn unpack(files: &[(&str, &[u8])], folder: &Path) -> anyhow::Result<()> {
         fs::write(&path, bytes).with_context(context)?;
     }
     Ok(())
+}
+
+/// For those who work on the SDKs: the folder of a checkout of Mainspring, whose SDKs are used in place of those here.
+const CHECKOUT_VARIABLE: &str = "MAINSPRING_SDK_CHECKOUT";
+
+/// Where files of an SDK are, by their places in a checkout: unpacked below a folder, or in the checkout that is meant.
+pub fn place(files: &[(&str, &[u8])], scratch: &Path) -> anyhow::Result<PathBuf> {
+    match std::env::var_os(CHECKOUT_VARIABLE).filter(|checkout| !checkout.is_empty()) {
+        Some(checkout) => Ok(PathBuf::from(checkout)),
+        None => unpack(files, scratch).map(|()| scratch.to_owned()),
+    }
 }

@@ -1,13 +1,14 @@
 //! Running a language's tools, and saying what to install where one is missing.
 
 use std::{
-    io,
-    path::PathBuf,
+    fs, io,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 
+use super::Project;
 use crate::failure::{Failure, Outcome};
 
 /// A program that a build needs.
@@ -67,4 +68,29 @@ pub fn find(programs: &[&str]) -> Option<PathBuf> {
     programs.iter().find_map(|program| {
         std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
     })
+}
+
+/// The file that a project is built from: the one that was given, one of these names, or the only one of its kind.
+pub fn entry(project: &Project, names: &[&str], extensions: &[&str]) -> Outcome<PathBuf> {
+    let is_source = |path: &Path| {
+        path.extension().and_then(|it| it.to_str()).is_some_and(|extension| extensions.contains(&extension))
+    };
+    if is_source(&project.path) && !project.path.is_dir() {
+        return Ok(project.path.clone());
+    }
+    let folder = &project.folder;
+    if let Some(found) = names.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
+        return Ok(found);
+    }
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()));
+    let files = entries.map_err(Failure::Usage)?.filter_map(Result::ok).map(|entry| entry.path());
+    let sources: Vec<_> = files.filter(|path| path.is_file() && is_source(path)).collect();
+    match sources.as_slice() {
+        [only] => Ok(only.clone()),
+        _ => Err(Failure::Usage(anyhow!(
+            "which file of {} has the workflows? Give it as the path, or call it {}.",
+            folder.display(),
+            names.join(" or ")
+        ))),
+    }
 }

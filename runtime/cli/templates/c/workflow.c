@@ -1,4 +1,4 @@
-/* A workflow that greets. Its activity runs in worker.py. */
+/* A workflow that greets. Its activity runs in worker/worker.py. */
 
 #include <mainspring.h>
 
