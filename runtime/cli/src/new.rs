@@ -15,7 +15,9 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-#[command(after_help = "The project's README.md says how to build, run and test it. Rust and C can be begun today.")]
+#[command(
+    after_help = "The project's README.md says how to build, run and test it. Rust, C and Go can be begun today."
+)]
 pub struct NewArgs {
     /// The project's name, and the folder that is made for it: letters, digits, - and _
     #[arg(value_name = "NAME")]
@@ -42,6 +44,16 @@ macro_rules! template {
 const RUST: Template = template!("rust": "Cargo.toml", "README.md", "src/lib.rs", "worker.py", "gitignore");
 const C: Template =
     template!("c": "workflow.c", "README.md", "test.sh", "test/greet.json", "worker/worker.py", "gitignore");
+/// What is no Go is the same as for C: the worker, and a recorded run of the same workflow.
+const GO: Template = &[
+    ("workflow.go", include_str!("../templates/go/workflow.go")),
+    ("go.mod", include_str!("../templates/go/go.mod")),
+    ("README.md", include_str!("../templates/go/README.md")),
+    ("test.sh", include_str!("../templates/c/test.sh")),
+    ("test/greet.json", include_str!("../templates/c/test/greet.json")),
+    ("worker/worker.py", include_str!("../templates/c/worker/worker.py")),
+    ("gitignore", include_str!("../templates/c/gitignore")),
+];
 
 pub fn run(args: &NewArgs) -> Outcome {
     let folder = &args.name;
@@ -49,8 +61,9 @@ pub fn run(args: &NewArgs) -> Outcome {
     let template = match args.lang {
         Lang::Rust => RUST,
         Lang::C => C,
+        Lang::Go => GO,
         other => {
-            let problem = "this version of mainspring begins projects in Rust and C only";
+            let problem = "this version of mainspring begins projects in Rust, C and Go only";
             return Err(Failure::Usage(anyhow!("{problem}, and not in {}", other.name())));
         }
     };

@@ -44,6 +44,8 @@ const MAIN: &str = "mainspring_main";
 struct Workshop {
     go: OsString,
     scratch: tempfile::TempDir,
+    /// The checkout that the SDK is in, or what stands for it.
+    checkout: PathBuf,
     /// Where go runs.
     folder: PathBuf,
     /// The project's go.mod, with our modules in it.
@@ -83,11 +85,11 @@ impl Workshop {
         let folder = project.folder.canonicalize().map_err(Failure::usage)?;
         check_version(&go, &folder)?;
         let scratch = tempfile::tempdir().context("cannot make a temporary folder").map_err(Failure::Failed)?;
-        sdk::unpack(sdk::GO_SDK, scratch.path()).map_err(Failure::Failed)?;
+        let checkout = sdk::place(sdk::GO_SDK, scratch.path()).map_err(Failure::Failed)?;
         let modfile = scratch.path().join("go.mod");
         let found = tool::ask(&GO, Command::new(&go).current_dir(&folder).args(["env", "GOMOD"]))?.unwrap_or_default();
         let found = Path::new(&found);
-        let mut workshop = Workshop { go, scratch, folder, modfile };
+        let mut workshop = Workshop { go, scratch, checkout, folder, modfile };
         if found.file_name().is_some_and(|name| name == "go.mod") {
             workshop.take(found).map_err(Failure::Failed)?;
         } else {
@@ -141,7 +143,7 @@ impl Workshop {
             if !direct {
                 command.arg(format!("-require={module}@v0.0.0"));
             }
-            command.arg(format!("-replace={module}={}", self.scratch.path().join(folder).display()));
+            command.arg(format!("-replace={module}={}", self.checkout.join(folder).display()));
         }
         tool::run(&GO, command.arg(&self.modfile), "change go.mod").map(drop)
     }
