@@ -6,7 +6,7 @@
 #   make bench     Mainspring beside the Temporal dev server, in one run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples test build guests lint test-rust test-go test-e2e test-all bench setup clean-demo
+.PHONY: help demo examples test build guests guests-go lint test-rust test-go test-e2e test-all bench setup clean-demo
 SHELL := /bin/bash
 
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -27,7 +27,7 @@ help: ## This list
 demo: build guests ## The order workflow: server, module, activity worker, client
 	@$(python) examples/order/demo.py
 
-examples: build guests ## All examples: order, saga, human approval, fan-out, polling, subscription, cancellation, patching
+examples: build guests guests-go ## All examples: order, saga, human approval, fan-out, polling, subscription, cancellation, patching
 	@$(python) examples/run.py
 
 test: lint test-rust test-go test-e2e examples ## Everything that CI runs
@@ -48,7 +48,7 @@ test-go: setup ## The Go SDK and the guests that are written in it: formatting, 
 	@for module in $(go_modules); do (cd $$module && $(go) vet ./... && GOOS=wasip1 GOARCH=wasm $(go) vet -unsafeptr=false ./...) || exit 1; done
 	cd guest-sdk/go && $(go) test ./...
 
-test-e2e: build guests ## The real binary with the official SDK and the temporal CLI
+test-e2e: build guests guests-go ## The real binary with the official SDK and the temporal CLI
 	$(pytest) tests
 
 bench: setup guests ## Mainspring beside the Temporal dev server, the store and the sandbox
@@ -65,6 +65,11 @@ guests: setup ## The wasm components
 
 # Debian's packages that guests need, each after the program that tells whether it is there.
 packages := clang-19=clang-19 wasm-ld-19=lld-19 wasm-opt=binaryen
+
+guests-go: build ## The examples that are written in Go
+	@for example in $(patsubst examples/%/go/go.mod,%,$(wildcard examples/*/go/go.mod)); do \
+	    GO=$(CURDIR)/.venv/bin/go $(target)/debug/mainspring build examples/$$example/go \
+	        -o $(target)/wasm32-wasip2/guest/example_$${example}_go.wasm > /dev/null || exit 1; done
 
 setup: .venv/ready ## The wasm target, rustfmt, clippy, C's toolchain and the virtual environment
 	@missing=""; for pair in $(packages); do command -v $${pair%%=*} >/dev/null || missing="$$missing $${pair#*=}"; done; \

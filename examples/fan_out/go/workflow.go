@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -31,7 +32,8 @@ func CountLibrary(ctx workflow.Context, library Library) (Report, error) {
 	atOnce := workflow.NewSemaphore(ctx, library.AtOnce)
 	group := workflow.NewWaitGroup(ctx)
 	var canceled error
-	for _, book := range library.Books {
+	// Each book once: its name is in the id of its child.
+	for _, book := range slices.Compact(slices.Sorted(slices.Values(library.Books))) {
 		group.Add(1)
 		workflow.GoNamed(ctx, book, func(ctx workflow.Context) {
 			defer group.Done()
@@ -61,7 +63,7 @@ func CountLibrary(ctx workflow.Context, library Library) (Report, error) {
 
 	// This child is started and then left alone: it goes on after its parent has ended.
 	options := workflow.ChildWorkflowOptions{
-		WorkflowID:        id + "/publication",
+		WorkflowID:        id + "-publication",
 		ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 	}
 	publication := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, options), PublishReport, report, library.PublishAfterMs)
