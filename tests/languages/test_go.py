@@ -180,7 +180,7 @@ async def test_failures_of_activities_are_typed(go, activities):
     await activities(complain)
     assert await (await go("Failures")).result() == [
         "complain: Complaint broken (true): 7 sharp",
-        "ScheduleToClose",
+        "ScheduleToStart",
         "expected 2 args for function: Greet but found 1",
         "activity Greet: at least one of ScheduleToCloseTimeout and StartToCloseTimeout is required",
     ]

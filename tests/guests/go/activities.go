@@ -139,7 +139,7 @@ func Failures(ctx workflow.Context) ([]string, error) {
 		seen = append(seen, fmt.Sprintf("%s: %s %s (%t): %d %s", activityError.ActivityType().GetName(), application.Type(),
 			application.Message(), application.NonRetryable(), complaint.Code, complaint.Text))
 	}
-	late := workflow.WithScheduleToCloseTimeout(workflow.WithTaskQueue(ctx, "nobody-is-here"), time.Second)
+	late := workflow.WithScheduleToStartTimeout(workflow.WithTaskQueue(ctx, "nobody-is-here"), time.Second)
 	err = workflow.ExecuteActivity(late, "complain").Get(ctx, nil)
 	var timeout *temporal.TimeoutError
 	if errors.As(err, &timeout) {
