@@ -169,7 +169,7 @@ async def test_cleanup_after_a_request_to_cancel(run):
 
 async def test_a_request_to_cancel_that_is_ignored_and_repeated(run):
     async def script(side):
-        handle = await side.start("IgnoreCancel", 700)
+        handle = await side.start("IgnoreCancel", 2_000)
         await side.until(handle, "TimerStarted")
         await handle.cancel()
         await side.until(handle, "WorkflowExecutionCancelRequested")
@@ -181,7 +181,7 @@ async def test_a_request_to_cancel_that_is_ignored_and_repeated(run):
 
 async def test_a_request_to_cancel_before_the_first_workflow_task(run):
     async def script(side):
-        handle = await side.start("Sleep", HOUR_MS, start_delay=SECOND)
+        handle = await side.start("Sleep", HOUR_MS, start_delay=2 * SECOND)
         await handle.cancel()
         await side.noted_outcome("result", handle.result())
 
@@ -201,7 +201,7 @@ async def test_termination(run):
 @pytest.mark.parametrize("which", ["execution_timeout", "run_timeout"])
 async def test_timeouts_of_runs(run, which):
     async def script(side):
-        handle = await side.start("Sleep", HOUR_MS, **{which: SECOND})
+        handle = await side.start("Sleep", HOUR_MS, task_queue="nobody", **{which: SECOND})
         await side.noted_outcome("result", handle.result())
 
     await run(script)
@@ -211,7 +211,7 @@ async def test_timeouts_of_runs(run, which):
 async def test_timeouts_of_runs_with_a_retry_policy(run, which):
     async def script(side):
         policy = RetryPolicy(initial_interval=MILLISECOND, maximum_attempts=2)
-        handle = await side.start("Sleep", HOUR_MS, retry_policy=policy, **{which: SECOND})
+        handle = await side.start("Sleep", HOUR_MS, task_queue="nobody", retry_policy=policy, **{which: SECOND})
         await side.noted_outcome("result", handle.result())
 
     await run(script)

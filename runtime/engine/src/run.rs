@@ -337,16 +337,14 @@ impl LoadedRun {
     /// Keeps the events that the run's instance has not seen, within bounds.
     pub fn forget_seen(&mut self, seen_event_id: i64) {
         self.recent.retain(|event| event.event_id > seen_event_id);
-        if self.recent.is_empty() {
-            // An event is large, and most runs in memory wait for their next one for long.
-            self.recent = Vec::new();
-        }
     }
 
     pub fn bound_recent(&mut self, nothing_in_flight: bool) {
         if nothing_in_flight && self.recent.len() > limits::RECENT_EVENTS {
             self.recent.clear();
         }
+        // An event is two kilobytes, and most runs in memory wait for their next one for long.
+        self.recent.shrink_to_fit();
     }
 }
 
