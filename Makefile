@@ -20,6 +20,8 @@ guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/*/ru
 # No Go module is taken from elsewhere. A file that is unformatted or suspicious fails here, wherever it is.
 go := GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-mod=mod $(CURDIR)/.venv/bin/go
 go_modules := $(dir $(wildcard guest-sdk/go/go.mod guest-sdk/go/api/go.mod examples/*/go/go.mod tests/guests/go/go.mod))
+components := $(target)/wasm32-wasip2/guest
+c_guests := $(patsubst examples/%/c/workflow.c,$(components)/example_%_c.wasm,$(wildcard examples/*/c/workflow.c))
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -60,8 +62,13 @@ bench: setup guests ## Mainspring beside the Temporal dev server, the store and 
 build: setup ## The server
 	cargo build $(workspace)
 
-guests: setup ## The wasm components
+guests: setup $(c_guests) ## The wasm components
 	cargo build $(guests) --locked --target wasm32-wasip2 --profile guest
+
+# By the command that users build theirs with.
+$(components)/example_%_c.wasm: examples/%/c/workflow.c $(wildcard guest-sdk/c/*.[ch] guest-sdk/c/*/*.[ch] wit/*.wit) | build
+	@mkdir -p $(@D)
+	$(target)/debug/mainspring build $< -o $@
 
 # Debian's packages that guests need, each after the program that tells whether it is there.
 packages := clang-19=clang-19 wasm-ld-19=lld-19 wasm-opt=binaryen

@@ -154,7 +154,11 @@ async def greet(server, client, queue, module: Path, new_id, in_thread) -> str:
     return await client.execute_workflow("Greet", "World", id=new_id(), task_queue=queue)
 
 
-@pytest.mark.parametrize("lang", ["rust", "c"])
+# Those whose SDKs are here.
+LANGUAGES = [lang for lang in ("rust", "c", "python", "js") if (paths.ROOT / "guest-sdk" / lang).is_dir()]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
 async def test_a_new_project_builds_runs_and_passes_its_test(
     server, client, queue, activities, new_id, tmp_path, in_thread, lang
 ):
@@ -170,6 +174,11 @@ async def test_a_new_project_builds_runs_and_passes_its_test(
         made = mainspring("new", "greeting", "--lang", lang, cwd=tmp_path)
         assert made.returncode == 0, made.stderr
         project = tmp_path / "greeting"
+        # What the project's README has people install.
+        if lang == "python":
+            (project / ".venv").symlink_to(paths.ROOT / ".venv")
+        elif lang == "js":
+            (project / "node_modules").symlink_to(paths.ROOT / "guest-sdk" / "js" / "node_modules")
     module = server.directory / f"greeting-{lang}.wasm"
     done = await in_thread(lambda: mainspring("build", project, "-o", module, cwd=tmp_path, **rust_variables()))
     assert done.returncode == 0, done.stderr
@@ -183,8 +192,13 @@ async def test_a_new_project_builds_runs_and_passes_its_test(
     assert ("2 passed" if lang == "rust" else "Replayed exactly") in done.stdout
 
     # A test that cannot fail would be none.
-    source = project / ("src/lib.rs" if lang == "rust" else "workflow.c")
-    source.write_text(source.read_text().replace("compose_greeting(name", "say_nothing(name").replace('"compose_greeting"', '"say_nothing"'))
+    source = project / {"rust": "src/lib.rs", "c": "workflow.c", "python": "workflow.py", "js": "workflow.ts"}[lang]
+    changed = source.read_text()
+    for called in ("compose_greeting(name", '"compose_greeting"', "compose_greeting }"):
+        # The test in Rust keeps what it expects.
+        if lang != "rust" or "(" in called:
+            changed = changed.replace(called, called.replace("compose_greeting", "say_nothing"))
+    source.write_text(changed)
     failed = await in_thread(lambda: subprocess.run(test, cwd=project, env=variables, capture_output=True, text=True))
     assert failed.returncode != 0
 

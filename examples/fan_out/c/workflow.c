@@ -37,7 +37,7 @@ MS_WORKFLOW(CountLibrary) {
 
     /* This child is started and then left alone: it goes on after its parent has ended. */
     ms_handle *publication = ms_start_child("PublishReport", MS_ARGS(report, ms_get(library, "publish_after_ms")),
-        &(ms_child_options){.workflow_id = ms_str(ms_stringf("%s/publication", own_id)),
+        &(ms_child_options){.workflow_id = ms_str(ms_stringf("%s-publication", own_id)),
                             .parent_close_policy = MS_ABANDON_CHILD});
     ms_result begun = ms_wait_child_started(publication);
     if (ms_failed(begun)) return ms_fail(begun);

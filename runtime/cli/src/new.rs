@@ -15,9 +15,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The project's README.md says how to build, run and test it. Rust, C and Go can be begun today."
-)]
+#[command(after_help = "The project's README.md says how to build, run and test it.")]
 pub struct NewArgs {
     /// The project's name, and the folder that is made for it: letters, digits, - and _
     #[arg(value_name = "NAME")]
@@ -42,18 +40,20 @@ macro_rules! template {
 }
 
 const RUST: Template = template!("rust": "Cargo.toml", "README.md", "src/lib.rs", "worker.py", "gitignore");
-const C: Template =
-    template!("c": "workflow.c", "README.md", "test.sh", "test/greet.json", "worker/worker.py", "gitignore");
-/// What is no Go is the same as for C: the worker, and a recorded run of the same workflow.
+const PYTHON: Template = template!("python": "workflow.py", "README.md", "test.sh", "worker.py", "gitignore");
+const JS: Template = template!("js": "workflow.ts", "package.json", "README.md", "test.sh", "worker.mjs", "gitignore");
+const C: Template = template!("c": "workflow.c", "README.md", "test.sh", "worker/worker.py", "gitignore");
+/// What is no Go is the same as for C.
 const GO: Template = &[
     ("workflow.go", include_str!("../templates/go/workflow.go")),
     ("go.mod", include_str!("../templates/go/go.mod")),
     ("README.md", include_str!("../templates/go/README.md")),
     ("test.sh", include_str!("../templates/c/test.sh")),
-    ("test/greet.json", include_str!("../templates/c/test/greet.json")),
     ("worker/worker.py", include_str!("../templates/c/worker/worker.py")),
     ("gitignore", include_str!("../templates/c/gitignore")),
 ];
+/// A run that `test.sh` replays: the workflow is the same in all languages, and so is what it does.
+const RECORDED_RUN: (&str, &str) = ("test/greet.json", include_str!("../templates/greet.json"));
 
 pub fn run(args: &NewArgs) -> Outcome {
     let folder = &args.name;
@@ -62,9 +62,11 @@ pub fn run(args: &NewArgs) -> Outcome {
         Lang::Rust => RUST,
         Lang::C => C,
         Lang::Go => GO,
+        Lang::Python if sdk::is_there(sdk::PYTHON_SDK) => PYTHON,
+        Lang::Js if sdk::is_there(sdk::JS_SDK) => JS,
         other => {
-            let problem = "this version of mainspring begins projects in Rust, C and Go only";
-            return Err(Failure::Usage(anyhow!("{problem}, and not in {}", other.name())));
+            let problem = "this mainspring was made without the SDK for";
+            return Err(Failure::Usage(anyhow!("{problem} {}", other.name())));
         }
     };
     write(folder, &name, args.lang, template).map_err(Failure::Usage)?;
@@ -98,6 +100,10 @@ fn write(folder: &Path, name: &str, lang: Lang, template: Template) -> anyhow::R
             fs::create_dir_all(parent).with_context(context)?;
         }
         fs::write(&path, text.replace(NAME, name)).with_context(context)?;
+    }
+    if template.iter().any(|(file, _)| *file == "test.sh") {
+        let (file, text) = RECORDED_RUN;
+        sdk::unpack(&[(file, text.as_bytes())], folder)?;
     }
     if lang == Lang::Rust {
         // No registry has the SDK, so a project brings the one that fits this binary.

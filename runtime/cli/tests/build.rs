@@ -81,9 +81,9 @@ fn a_missing_tool_says_what_to_install() {
 
     let clang = tempfile::tempdir().unwrap();
     tool(clang.path(), "clang", "case $1 in --print-targets) echo wasm32;; *) echo wasm-ld;; esac");
-    check(&run(clang.path(), "c/a.c"), 2, &["`wasm-opt` is needed", "apt-get install binaryen"]);
-    tool(clang.path(), "wasm-opt", "");
     check(&run(clang.path(), "c/a.c"), 2, &["`wasm-ld` is needed to link C workflows", "apt-get install lld"]);
+    tool(clang.path(), "wasm-ld", "");
+    check(&run(clang.path(), "c/a.c"), 2, &["`wasm-opt` is needed", "apt-get install binaryen"]);
 
     let other = tempfile::tempdir().unwrap();
     tool(other.path(), "clang", "echo x86");

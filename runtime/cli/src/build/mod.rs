@@ -93,8 +93,8 @@ pub fn build(project: &Project) -> Outcome<Built> {
         Lang::Rust => rust::build(project),
         Lang::C => c::build(project),
         Lang::Go => go::build(project),
-        Lang::Python if !sdk::PYTHON_SDK.is_empty() => python::build(project),
-        Lang::Js if !sdk::JS_SDK.is_empty() => js::build(project),
+        Lang::Python if sdk::is_there(sdk::PYTHON_SDK) => python::build(project),
+        Lang::Js if sdk::is_there(sdk::JS_SDK) => js::build(project),
         Lang::Python | Lang::Js => Err(Failure::Usage(anyhow!(
             "{} holds a {} project, which this mainspring cannot build: it was made without that SDK",
             project.path.display(),

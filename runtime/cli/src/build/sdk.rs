@@ -25,10 +25,19 @@ pub fn unpack(files: &[(&str, &[u8])], folder: &Path) -> anyhow::Result<()> {
 /// For those who work on the SDKs: the folder of a checkout of Mainspring, whose SDKs are used in place of those here.
 const CHECKOUT_VARIABLE: &str = "MAINSPRING_SDK_CHECKOUT";
 
+fn checkout() -> Option<PathBuf> {
+    std::env::var_os(CHECKOUT_VARIABLE).filter(|checkout| !checkout.is_empty()).map(PathBuf::from)
+}
+
+/// Whether there is this SDK at all.
+pub fn is_there(files: &[(&str, &[u8])]) -> bool {
+    !files.is_empty() || checkout().is_some()
+}
+
 /// Where files of an SDK are, by their places in a checkout: unpacked below a folder, or in the checkout that is meant.
 pub fn place(files: &[(&str, &[u8])], scratch: &Path) -> anyhow::Result<PathBuf> {
-    match std::env::var_os(CHECKOUT_VARIABLE).filter(|checkout| !checkout.is_empty()) {
-        Some(checkout) => Ok(PathBuf::from(checkout)),
+    match checkout() {
+        Some(checkout) => Ok(checkout),
         None => unpack(files, scratch).map(|()| scratch.to_owned()),
     }
 }

@@ -20,7 +20,7 @@ mainspring_workflow::export!(greet);
 
 #[cfg(test)]
 mod tests {
-    use mainspring_workflow::testing::TestRun;
+    use mainspring_workflow::testing::{Command, TestRun};
 
     use super::*;
 
@@ -29,6 +29,11 @@ mod tests {
         let mut run = TestRun::start::<greet>([serde_json::json!("World")]);
         run.complete_activity(1, "Hello, World!");
         assert_eq!(run.result::<String>().unwrap(), "Hello, World!");
+
+        let commands = run.commands();
+        let Command::ScheduleActivity { activity_type, input, .. } = &commands[0] else { panic!() };
+        assert_eq!(activity_type, "compose_greeting");
+        assert_eq!(input[0].data, b"\"World\"");
     }
 
     #[test]
