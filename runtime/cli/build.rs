@@ -27,6 +27,12 @@ fn main() -> Result {
     let mut c = files(&root, "guest-sdk/c", "c")?;
     c.extend(files(&root, "guest-sdk/c", "h")?);
     write_list(&mut code, "C_SDK", &c)?;
+    let mut go = Vec::new();
+    for extension in ["go", "s", "mod"] {
+        go.extend(files(&root, "guest-sdk/go", extension)?);
+    }
+    go.retain(|(name, _)| !name.ends_with("_test.go"));
+    write_list(&mut code, "GO_SDK", &go)?;
 
     let python = [files(&root, "guest-sdk/python", "py")?, files(&root, "guest-sdk/python", "txt")?].concat();
     write_list(&mut code, "PYTHON_SDK", &python)?;

@@ -43,6 +43,15 @@ const RUST: Template = template!("rust": "Cargo.toml", "README.md", "src/lib.rs"
 const PYTHON: Template = template!("python": "workflow.py", "README.md", "test.sh", "worker.py", "gitignore");
 const JS: Template = template!("js": "workflow.ts", "package.json", "README.md", "test.sh", "worker.mjs", "gitignore");
 const C: Template = template!("c": "workflow.c", "README.md", "test.sh", "worker/worker.py", "gitignore");
+/// What is no Go is the same as for C.
+const GO: Template = &[
+    ("workflow.go", include_str!("../templates/go/workflow.go")),
+    ("go.mod", include_str!("../templates/go/go.mod")),
+    ("README.md", include_str!("../templates/go/README.md")),
+    ("test.sh", include_str!("../templates/c/test.sh")),
+    ("worker/worker.py", include_str!("../templates/c/worker/worker.py")),
+    ("gitignore", include_str!("../templates/c/gitignore")),
+];
 /// A run that `test.sh` replays: the workflow is the same in all languages, and so is what it does.
 const RECORDED_RUN: (&str, &str) = ("test/greet.json", include_str!("../templates/greet.json"));
 
@@ -52,6 +61,7 @@ pub fn run(args: &NewArgs) -> Outcome {
     let template = match args.lang {
         Lang::Rust => RUST,
         Lang::C => C,
+        Lang::Go => GO,
         Lang::Python if sdk::is_there(sdk::PYTHON_SDK) => PYTHON,
         Lang::Js if sdk::is_there(sdk::JS_SDK) => JS,
         other => {

@@ -25,7 +25,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 /// Runs in a folder, where nothing but the tools of one folder is installed.
 fn run_with_tools(folder: &Path, tools: &Path, arguments: &[&str]) -> Ran {
     let mut command = mainspring(arguments);
-    for variable in ["CLANG", "WASM_OPT"] {
+    for variable in ["CLANG", "WASM_OPT", "GO"] {
         command.env_remove(variable);
     }
     ran(command.current_dir(folder).env("PATH", tools).output().unwrap())
@@ -68,10 +68,11 @@ fn what_is_no_workflow_says_what_would_be_one() {
 
 #[test]
 fn a_missing_tool_says_what_to_install() {
-    let dir = folder(&[("rust/Cargo.toml", CARGO_TOML), ("rust/src/lib.rs", ""), ("c/a.c", "int x;")]);
+    let dir = folder(&[("rust/Cargo.toml", CARGO_TOML), ("rust/src/lib.rs", ""), ("c/a.c", "int x;"), ("go/a.go", "")]);
     let none = tempfile::tempdir().unwrap();
     let run = |tools: &Path, path: &str| run_with_tools(dir.path(), tools, &["build", path]);
     check(&run(none.path(), "rust"), 2, &["`cargo` is needed to build Rust workflows", "https://rustup.rs"]);
+    check(&run(none.path(), "go"), 2, &["`go` is needed to build Go workflows", "https://go.dev/dl"]);
     check(
         &run(none.path(), "c/a.c"),
         2,
@@ -139,6 +140,11 @@ fn a_new_project_has_what_its_readme_names() {
     assert_eq!(run("second", "c").code, 0);
     for file in ["workflow.c", "worker/worker.py", "test.sh", "test/greet.json", ".gitignore"] {
         let text = fs::read_to_string(dir.path().join("second").join(file)).unwrap();
+        assert!(!text.contains("{{"), "{file}: {text}");
+    }
+    assert_eq!(run("fourth", "go").code, 0);
+    for file in ["workflow.go", "go.mod", "worker/worker.py", "test.sh", "test/greet.json", ".gitignore"] {
+        let text = fs::read_to_string(dir.path().join("fourth").join(file)).unwrap();
         assert!(!text.contains("{{"), "{file}: {text}");
     }
 

@@ -6,7 +6,12 @@ use wit_parser::{Resolve, SourceMap};
 
 use super::sdk::WIT;
 
-pub fn component(mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+pub fn component(module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    with_adapter(module, None)
+}
+
+/// The same, with a module that stands between the core module and what it imports under a name.
+pub fn with_adapter(mut module: Vec<u8>, adapter: Option<(&str, &[u8])>) -> anyhow::Result<Vec<u8>> {
     let mut sources = SourceMap::default();
     for (name, text) in WIT {
         sources.push_str(name, std::str::from_utf8(text).context("the WIT package is not UTF-8")?);
@@ -16,5 +21,9 @@ pub fn component(mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let package = resolve.push_group(group)?;
     let world = resolve.select_world(&[package], Some("workflow"))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    ComponentEncoder::default().validate(true).module(&module)?.encode()
+    let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
+    if let Some((name, adapter)) = adapter {
+        encoder = encoder.adapter(name, adapter)?;
+    }
+    encoder.encode()
 }

@@ -6,6 +6,7 @@
 mod c;
 mod check;
 mod component;
+mod go;
 mod js;
 mod project;
 mod python;
@@ -91,9 +92,10 @@ pub fn build(project: &Project) -> Outcome<Built> {
     match project.lang {
         Lang::Rust => rust::build(project),
         Lang::C => c::build(project),
+        Lang::Go => go::build(project),
         Lang::Python if sdk::is_there(sdk::PYTHON_SDK) => python::build(project),
         Lang::Js if sdk::is_there(sdk::JS_SDK) => js::build(project),
-        Lang::Python | Lang::Js | Lang::Go => Err(Failure::Usage(anyhow!(
+        Lang::Python | Lang::Js => Err(Failure::Usage(anyhow!(
             "{} holds a {} project, which this mainspring cannot build: it was made without that SDK",
             project.path.display(),
             project.lang.name()

@@ -1,0 +1,13 @@
+module guests
+
+go 1.24
+
+require (
+	go.temporal.io/api v1.60.0
+	go.temporal.io/sdk v1.38.0
+)
+
+replace (
+	go.temporal.io/api => ../../../guest-sdk/go/api
+	go.temporal.io/sdk => ../../../guest-sdk/go
+)
