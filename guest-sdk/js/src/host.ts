@@ -90,12 +90,19 @@ export interface ChildRecord {
   details?: string;
 }
 
+export interface ExecutionRecord {
+  workflowId: string;
+  runId: string;
+}
+
 export interface InfoRecord {
   namespace: string;
   workflowId: string;
   runId: string;
   firstExecutionRunId: string;
   continuedExecutionRunId?: string;
+  parent?: { namespace: string; execution: ExecutionRecord };
+  root?: ExecutionRecord;
   workflowType: string;
   taskQueue: string;
   attempt: number;

@@ -50,7 +50,13 @@ export {
   type WorkflowSignalType,
 } from './definitions';
 export { DeterminismViolationError, isCancellation, WorkflowError } from './failures';
-export { workflowInfo, type UnsafeWorkflowInfo, type WorkflowInfo } from './info';
+export {
+  workflowInfo,
+  type ParentWorkflowInfo,
+  type RootWorkflowInfo,
+  type UnsafeWorkflowInfo,
+  type WorkflowInfo,
+} from './info';
 export { log, proxySinks, type LoggerSinks, type Sink, type SinkFunction, type Sinks, type WorkflowLogger } from './log';
 export {
   allHandlersFinished,

@@ -15,6 +15,17 @@ export interface UnsafeWorkflowInfo {
   readonly isReplayingHistoryEvents: boolean;
 }
 
+export interface ParentWorkflowInfo {
+  workflowId: string;
+  runId: string;
+  namespace: string;
+}
+
+export interface RootWorkflowInfo {
+  workflowId: string;
+  runId: string;
+}
+
 export interface WorkflowInfo {
   readonly workflowId: string;
   readonly runId: string;
@@ -22,6 +33,10 @@ export interface WorkflowInfo {
   readonly searchAttributes: SearchAttributes;
   readonly typedSearchAttributes: TypedSearchAttributes;
   readonly memo?: Record<string, unknown>;
+  /** The workflow that started this one as its child. */
+  readonly parent?: ParentWorkflowInfo;
+  /** The workflow at the top of the family. */
+  readonly root?: RootWorkflowInfo;
   readonly lastResult?: unknown;
   readonly lastFailure?: Error;
   /** Events so far, as of this workflow task. */
@@ -69,6 +84,8 @@ function read(): WorkflowInfo {
     searchAttributes: untyped,
     typedSearchAttributes: typed,
     memo: mapFromPayloads(info.memo),
+    parent: info.parent && { ...info.parent.execution, namespace: info.parent.namespace },
+    root: info.root,
     lastResult: fromFirst(info.lastCompletionResult),
     lastFailure: info.lastFailure && failureToError(info.lastFailure),
     get historyLength() {

@@ -402,12 +402,16 @@ record!(children::ChildOptions {
 variant!(external::Target { Child(u32): "child", Execution((String, String)): "execution"; });
 cases!(log::Level { Trace: "trace", Debug: "debug", Info: "info", Warn: "warn", Error: "error" });
 
+record!(info::WorkflowExecution { workflow_id: "workflowId", run_id: "runId" });
+record!(info::ParentInfo { namespace: "namespace", execution: "execution" });
 record!(info::WorkflowInfo {
     namespace: "namespace",
     workflow_id: "workflowId",
     run_id: "runId",
     first_execution_run_id: "firstExecutionRunId",
     continued_execution_run_id: "continuedExecutionRunId",
+    parent: "parent",
+    root: "root",
     workflow_type: "workflowType",
     task_queue: "taskQueue",
     attempt: "attempt",
