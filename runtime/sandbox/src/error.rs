@@ -117,6 +117,8 @@ pub enum TaskFailureKind {
     Nondeterminism { event_id: i64, expected: String, actual: String },
     /// The guest trapped: a panic, an abort, a division by zero.
     Trap,
+    /// The guest trapped, and said before that an exception of this type, in the words of its language, is why.
+    Exception { type_name: String },
     /// The guest asked for more than it may have.
     Limit(GuestLimit),
     /// The guest called what a workflow may not call, or called it with arguments that make no sense.
@@ -135,10 +137,11 @@ pub enum TaskFailureKind {
 
 impl TaskFailureKind {
     /// The type of the application failure that reports this.
-    pub fn failure_type(&self) -> &'static str {
+    pub fn failure_type(&self) -> &str {
         match self {
             TaskFailureKind::Nondeterminism { .. } => "Nondeterminism",
             TaskFailureKind::Trap => "Trap",
+            TaskFailureKind::Exception { type_name } => type_name,
             TaskFailureKind::Limit(limit) => limit.failure_type(),
             TaskFailureKind::BadCall => "BadCall",
             TaskFailureKind::UnknownWorkflowType => "UnknownWorkflowType",

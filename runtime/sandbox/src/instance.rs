@@ -213,8 +213,15 @@ fn refill(store: &mut Store<HostState>, limits: &GuestLimits) -> Result<(), Cras
 }
 
 fn crash(store: &Store<HostState>, limits: &GuestLimits, stack_bytes: usize, error: wasmtime::Error) -> Crash {
+    let fault = fault(store, limits, stack_bytes, &error);
+    // What a language's runtime says of its own code is worth more than where the runtime gave up.
+    if let (TaskFailureKind::Trap, Some(exception)) = (&fault.kind, store.data().output.exception()) {
+        let kind = TaskFailureKind::Exception { type_name: exception.type_name.clone() };
+        let fault = Fault { kind, message: exception.message.clone() };
+        return Crash { fault, stack_trace: exception.stack_trace.clone() };
+    }
     let stack_trace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
-    Crash { fault: fault(store, limits, stack_bytes, &error), stack_trace }
+    Crash { fault, stack_trace }
 }
 
 fn fault(store: &Store<HostState>, limits: &GuestLimits, stack_bytes: usize, error: &wasmtime::Error) -> Fault {

@@ -7,6 +7,9 @@ impl log::Host for HostState {
     fn write(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
         let bytes = fields.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() + message.len();
         self.output.count(bytes, &self.limits)?;
+        if level == Level::Error {
+            self.output.note_exception(&fields);
+        }
         if self.output.is_live()
             && let Some(run) = &self.run
         {

@@ -22,6 +22,14 @@ pub enum Channel {
     Stderr,
 }
 
+/// An exception of the guest's language, as it was logged: the fields are those that OpenTelemetry names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    pub type_name: String,
+    pub message: String,
+    pub stack_trace: String,
+}
+
 /// The output of one instance.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -31,6 +39,8 @@ pub struct Output {
     partial: [Vec<u8>; 2],
     /// The end of what this activation wrote to stderr: a panic's message, if it panics.
     tail: Vec<u8>,
+    /// The last exception that this activation logged as an error: why it traps, if it traps.
+    exception: Option<Exception>,
 }
 
 impl Output {
@@ -38,6 +48,7 @@ impl Output {
         self.live = live;
         self.bytes = 0;
         self.tail.clear();
+        self.exception = None;
     }
 
     pub fn end_activation(&mut self, run: Option<&RunFacts>) {
@@ -46,6 +57,24 @@ impl Output {
             *partial = Vec::new();
         }
         self.tail = Vec::new();
+        self.exception = None;
+    }
+
+    /// Keeps what an error line says of an exception. The limit on what is logged bounds it.
+    pub fn note_exception(&mut self, fields: &[(String, String)]) {
+        let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        if let Some(type_name) = field("exception.type") {
+            self.exception = Some(Exception {
+                type_name,
+                message: field("exception.message").unwrap_or_default(),
+                stack_trace: field("exception.stacktrace").unwrap_or_default(),
+            });
+        }
+    }
+
+    /// The exception that this activation logged last.
+    pub fn exception(&self) -> Option<&Exception> {
+        self.exception.as_ref()
     }
 
     pub fn is_live(&self) -> bool {
@@ -157,6 +186,21 @@ mod tests {
             output.begin_activation(live);
             assert!(output.count(10, &limits(10)).is_ok());
         }
+    }
+
+    #[test]
+    fn an_exception_is_known_until_its_activation_ends() {
+        let mut output = Output::default();
+        output.begin_activation(false);
+        output.note_exception(&[("user".into(), "ann".into())]);
+        assert_eq!(output.exception(), None);
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        output.note_exception(&[field("exception.type", "TypeError"), field("exception.message", "no such thing")]);
+        let exception = output.exception().unwrap();
+        assert_eq!((exception.type_name.as_str(), exception.message.as_str()), ("TypeError", "no such thing"));
+        assert_eq!(exception.stack_trace, "");
+        output.end_activation(None);
+        assert_eq!(output.exception(), None);
     }
 
     #[test]
