@@ -27,27 +27,28 @@ export function errorToFailure(error: unknown): Failure {
   const links: Failure = [];
   let next: unknown = error;
   while (next !== undefined && next !== null) {
-    const failure = ensureTemporalFailure(next);
+    // As in Temporal: an error without a kind is an application failure where it stands first, and has none as a cause.
+    const failure = links.length === 0 ? ensureTemporalFailure(next) : next;
     // One that came from the host goes back as it came, with all its causes.
-    if (failure.failure) return [...links, ...failure.failure];
+    if (failure instanceof TemporalFailure && failure.failure) return [...links, ...failure.failure];
     links.push(link(failure));
-    next = failure.cause;
+    next = failure instanceof Error ? failure.cause : undefined;
   }
   return links;
 }
 
-function link(error: TemporalFailure): FailureLink {
-  return { message: error.message, source: SOURCE, stackTrace: stackTrace(error), kind: kind(error) };
+function link(error: unknown): FailureLink {
+  return { message: describe(error).message, source: SOURCE, stackTrace: stackTrace(error), kind: kind(error) };
 }
 
-function stackTrace(error: Error): string {
+function stackTrace(error: unknown): string {
   const { type, message, stack } = describe(error);
   const frames = mapped(stack);
-  const header = `${error.name || type}: ${message}`;
+  const header = `${error instanceof Error ? error.name : (type ?? typeof error)}: ${message}`;
   return frames ? `${header}\n${frames}` : header;
 }
 
-function kind(error: TemporalFailure): FailureKind {
+function kind(error: unknown): FailureKind {
   if (error instanceof ApplicationFailure) {
     const val = {
       type: error.type ?? '',

@@ -54,7 +54,8 @@ export async function DeclinedActivity(reason: string): Promise<unknown> {
 export async function TimedOutActivity(): Promise<unknown> {
   const { nobody } = proxyActivities<{ nobody(): Promise<void> }>({
     taskQueue: 'a-queue-that-nobody-polls',
-    scheduleToCloseTimeout: '200 ms',
+    scheduleToStartTimeout: '200 ms',
+    startToCloseTimeout: '1 minute',
   });
   try {
     await nobody();

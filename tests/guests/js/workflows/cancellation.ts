@@ -79,10 +79,10 @@ export async function NestedScopes(): Promise<string[]> {
 }
 
 /** As long as it takes, but no longer than so. */
-export async function WithTimeout(ms: number): Promise<string> {
+export async function WithTimeout(ms: number, work: number): Promise<string> {
   try {
     return await CancellationScope.withTimeout(ms, async () => {
-      await sleep(100);
+      await sleep(work);
       return 'in time';
     });
   } catch (error) {

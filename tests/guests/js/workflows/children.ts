@@ -1,3 +1,4 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   ChildWorkflowCancellationType,
   ChildWorkflowFailure,
@@ -15,7 +16,6 @@ import {
   sleep,
   startChild,
   ApplicationFailure,
-  WorkflowExecutionAlreadyStartedError,
   workflowInfo,
 } from '@temporalio/workflow';
 
