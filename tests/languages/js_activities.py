@@ -1,12 +1,9 @@
 """What the workflows of `tests/guests/js` call."""
 
 import asyncio
-from collections import Counter
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
-
-attempts: Counter[str] = Counter()
 
 
 @activity.defn
@@ -30,12 +27,11 @@ async def decline(reason: str) -> None:
 
 
 @activity.defn
-async def flaky(key: str, failures: int) -> int:
-    """Fails so many times for each key."""
-    attempts[key] += 1
-    if attempts[key] <= failures:
-        raise ConnectionError(f"attempt {attempts[key]}")
-    return activity.info().attempt
+async def flaky(failures: int) -> int:
+    attempt = activity.info().attempt
+    if attempt <= failures:
+        raise ConnectionError(f"attempt {attempt}")
+    return attempt
 
 
 @activity.defn

@@ -163,7 +163,7 @@ def plain(workflow: str, *args, **options):
 
 plain("Greeting", "ann")
 plain("Sums", [1, 2, 3.5])
-plain("Retried", "some key")
+plain("Retried", 2)
 plain("DeclinedActivity", "no funds")
 plain("TimedOutActivity")
 plain("ByName", "bob")

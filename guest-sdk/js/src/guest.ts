@@ -8,7 +8,7 @@ import { ApplicationFailure, describe, WorkflowExecutionAlreadyStartedError } fr
 import type { Event, Failure, Payload, Result, Status } from './host';
 import { answerQuery, rejectUpdatesWithoutHandler, signalReceived, updateRequested, warnOfUnfinishedHandlers } from './messages';
 import { fromFirst, fromPayloads, toPayloads } from './payload';
-import { beginRun, maybeRun, theRun } from './run';
+import { beginRun, theRun } from './run';
 import { mapped, setSourceMap } from './stack-trace';
 
 const workflows = new Map<string, Workflow>();
@@ -130,18 +130,17 @@ function couldNotBegin(failure: Failure): Error {
   return error;
 }
 
-/** Called when no job is left: undefined where something moved by that, or else where the run stands. */
-function settle(): Status | undefined {
+/**
+ * Called when no job is left: undefined where something moved by that, or else where the run stands. The reasons are
+ * those of promises that were rejected and that nobody handles.
+ */
+function settle(unhandled: unknown[]): Status | undefined {
   const run = theRun('an activation');
   if (run.unblockConditions()) return undefined;
   rejectUpdatesWithoutHandler();
-  const status = run.status();
+  const status = run.status(unhandled);
   if (status.tag !== 'blocked' && status.tag !== 'failed') warnOfUnfinishedHandlers();
   return status;
-}
-
-function rejected(promise: Promise<unknown>, reason: unknown, isHandled: boolean): void {
-  maybeRun()?.rejected(promise, reason, isHandled);
 }
 
 /** What the host is told of an error that fails the workflow task: a message, and fields that OpenTelemetry named. */
@@ -167,7 +166,6 @@ export const guest = {
   start,
   resume,
   settle,
-  rejected,
   answerQuery,
   describeError,
 };

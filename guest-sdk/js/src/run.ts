@@ -48,7 +48,6 @@ class Run {
   private outcome: Status | undefined;
   private readOnly: ReadOnly | undefined;
   private taskError: { error: unknown } | undefined;
-  private readonly unhandled = new Map<Promise<unknown>, unknown>();
 
   get closed(): boolean {
     return this.outcome !== undefined;
@@ -163,20 +162,11 @@ class Run {
     this.taskError ??= { error };
   }
 
-  /** The engine tells of promises that were rejected and that nobody handles, or handles after all. */
-  rejected(promise: Promise<unknown>, reason: unknown, isHandled: boolean): void {
-    if (isHandled) {
-      this.unhandled.delete(promise);
-    } else {
-      this.unhandled.set(promise, reason);
-    }
-  }
-
   /** Where the run stands when nothing can move any more. Throws where its task fails. */
-  status(): Status {
+  status(unhandled: readonly unknown[]): Status {
     if (this.taskError) throw this.taskError.error;
     // As in Temporal: what nobody catches is a mistake in the code.
-    for (const reason of this.unhandled.values()) throw reason;
+    if (unhandled.length > 0) throw unhandled[0];
     return this.outcome ?? { tag: 'blocked', val: undefined };
   }
 }

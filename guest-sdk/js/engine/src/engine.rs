@@ -28,10 +28,14 @@ thread_local! {
     static LOAD_TIME: Cell<Option<&'static str>> = const { Cell::new(None) };
     /// A bundle that is evaluated when the run begins, as its evaluation is not the same for every run.
     static POSTPONED: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Promises that were rejected and that nobody handles, and why.
+    static UNHANDLED: RefCell<Vec<Unhandled>> = const { RefCell::new(Vec::new()) };
     static WORKFLOW_TYPES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Two more handles to the engine than functions of it, so that nothing drops it.
+type Unhandled = (Persistent<Value<'static>>, Persistent<Value<'static>>);
+
+/// An interpreter, and what it was given.
 struct Engine {
     context: Context,
     exports: Option<Exports>,
@@ -45,7 +49,6 @@ struct Exports {
     resume: Persistent<Function<'static>>,
     settle: Persistent<Function<'static>>,
     answer_query: Persistent<Function<'static>>,
-    rejected: Persistent<Function<'static>>,
     describe_error: Persistent<Function<'static>>,
 }
 
@@ -128,11 +131,13 @@ fn begin() -> Result<()> {
     runtime.set_max_stack_size(STACK_BYTES);
     let context = Context::full(&runtime)?;
     runtime.set_host_promise_rejection_tracker(Some(Box::new(|ctx, promise, reason, is_handled| {
-        let Some(rejected) = exports().map(|exports| exports.rejected) else { return };
-        let told = rejected.restore(&ctx).and_then(|rejected| rejected.call::<_, ()>((promise, reason, is_handled)));
-        if let Err(error) = told {
-            give_up(&format!("the SDK failed: {error}"), &[]);
-        }
+        // No JavaScript may run here: it may be the end of the stack that rejects the promise.
+        UNHANDLED.with_borrow_mut(|unhandled| {
+            unhandled.retain(|(known, _)| known.clone().restore(&ctx).is_ok_and(|known| known != promise));
+            if !is_handled {
+                unhandled.push((Persistent::save(&ctx, promise), Persistent::save(&ctx, reason)));
+            }
+        });
     })));
     context.with(|ctx| ctx.globals().set("__mainspring_host", host::object(&ctx)?))?;
     // One that is there already is never used again; its memory is not worth the trouble of freeing what refers to it.
@@ -158,7 +163,6 @@ fn evaluate(bundle: &str) -> std::result::Result<Vec<String>, String> {
             resume: function("resume")?,
             settle: function("settle")?,
             answer_query: function("answerQuery")?,
-            rejected: function("rejected")?,
             describe_error: function("describeError")?,
         };
         ENGINE.with_borrow_mut(|engine| {
@@ -209,7 +213,8 @@ fn activate<A: for<'js> IntoArgs<'js>>(which: fn(Exports) -> Persistent<Function
         let () = call(ctx, which, args);
         loop {
             while ctx.execute_pending_job() {}
-            let settled: Js<Option<Status>> = call(ctx, |exports| exports.settle, ());
+            let unhandled: Vec<_> = UNHANDLED.with_borrow(|all| all.iter().map(|(_, why)| why.clone()).collect());
+            let settled: Js<Option<Status>> = call(ctx, |exports| exports.settle, (unhandled,));
             if let Some(status) = settled.0 {
                 return status;
             }

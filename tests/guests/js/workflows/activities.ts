@@ -23,8 +23,8 @@ export async function Sums(numbers: number[]): Promise<{ total: number; doubled:
 }
 
 /** Tried until it succeeds. */
-export async function Retried(key: string): Promise<number> {
-  return await activities.flaky(key, 2);
+export async function Retried(failures: number): Promise<number> {
+  return await activities.flaky(failures);
 }
 
 /** What is said of an activity that gives up. */

@@ -6,7 +6,7 @@ export interface Activities {
   add(a: number, b: number): Promise<number>;
   echo(value: unknown): Promise<unknown>;
   decline(reason: string): Promise<void>;
-  flaky(key: string, failures: number): Promise<number>;
+  flaky(failures: number): Promise<number>;
   endless(): Promise<void>;
   cleanUp(what: string): Promise<string>;
 }

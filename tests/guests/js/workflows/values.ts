@@ -5,7 +5,7 @@ import { activities } from './acts';
 
 /** What becomes of values on the wire. */
 export async function Values(given: unknown): Promise<unknown> {
-  const bytes = (await activities.echo(new TextEncoder().encode('원시 bytes'))) as Uint8Array;
+  const bytes = (await activities.echo(Uint8Array.from([0, 1, 254, 255]))) as Uint8Array;
   return {
     given,
     undefinedComesBack: String(await activities.echo(undefined)),
