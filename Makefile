@@ -17,7 +17,7 @@ workspace := --workspace --locked
 guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/order/rust/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 demo: build guests ## The order workflow: server, module, activity worker, client
 	@$(python) examples/order/demo.py
@@ -27,7 +27,7 @@ test: lint test-rust test-e2e ## Everything that CI runs
 test-all: export E2E_FULL = 1
 test-all: test ## The same, with every crash and power cut (50 and 20) instead of a few
 
-lint: setup ## Formatting and clippy, warnings denied, for the host and for the guests
+lint: setup js-lint ## Formatting and clippy, warnings denied, for the host and for the guests
 	cargo fmt --all --check
 	cargo clippy $(workspace) --all-targets -- -D warnings
 	cargo clippy $(guests) --locked --target wasm32-wasip2 --profile guest -- -D warnings
@@ -47,7 +47,7 @@ bench: setup guests ## Mainspring beside the Temporal dev server, the store and 
 build: setup ## The server
 	cargo build $(workspace)
 
-guests: setup ## The wasm components
+guests: setup js ## The wasm components
 	cargo build $(guests) --locked --target wasm32-wasip2 --profile guest
 
 setup: .venv/ready ## The wasm target, rustfmt, clippy and the virtual environment
@@ -62,3 +62,5 @@ setup: .venv/ready ## The wasm target, rustfmt, clippy and the virtual environme
 
 clean-demo: ## Forget what the demo's server has stored
 	rm -rf .demo
+
+include guest-sdk/js/js.mk

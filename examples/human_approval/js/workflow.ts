@@ -50,7 +50,7 @@ export async function ApproveExpense(expense: Expense): Promise<Review> {
   const isDecided = () => review.rejected_by !== null || review.approved_by.length >= review.needed;
 
   // What is refused here leaves no trace in the history.
-  const mayDecide = (person: string) => {
+  const mayDecide = (person: string, _approve: boolean) => {
     if (!review.asked.includes(person)) throw ApplicationFailure.create({ type: 'NotAsked', message: `${person} was not asked` });
     if (review.approved_by.includes(person)) {
       throw ApplicationFailure.create({ type: 'DecidedTwice', message: `${person} has decided already` });
