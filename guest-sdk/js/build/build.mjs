@@ -25,6 +25,7 @@ export async function build(workflow, engine) {
 /** An error while the module was loaded, where the author wrote it. */
 function located(error, bundled) {
   const [message, ...stack] = error.split('\n');
-  const frames = mapStack(stack.join('\n'), bundled.map, bundled.isOurs);
+  const isOurs = (source) => bundled.isOurs(source) || source === 'mainspring-entry.js';
+  const frames = mapStack(stack.join('\n'), bundled.map, isOurs);
   return `the module cannot be loaded: ${message}\n${frames}`;
 }

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 
 import { BuildError } from './errors.mjs';
+import { nameGenerators } from './names.mjs';
 import { SourceMap } from '../src/source-map.mjs';
 
 const SDK = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -66,12 +67,13 @@ export async function bundle(workflow) {
     throw new BuildError(error.errors.map((it) => described(it, 'error')).join('\n'));
   }
   const [mapFile, codeFile] = result.outputFiles;
-  const { sources, mappings } = JSON.parse(mapFile.text);
+  const { sources, mappings: before } = JSON.parse(mapFile.text);
+  const { code, mappings } = nameGenerators(codeFile.text, before);
   const map = { sources: sources.map((source) => named(resolve(root, source), root)), mappings };
   const given = `guest.setSourceMap(${JSON.stringify(map)},${JSON.stringify(OURS)})`;
   const last = `(()=>{const guest=globalThis.__mainspring_guest;delete globalThis.__mainspring_guest;${given};return guest})()`;
   return {
-    code: `${codeFile.text};${last}`,
+    code: `${code};${last}`,
     map: new SourceMap(map),
     isOurs: (source) => source.startsWith(OURS),
     warnings: result.warnings.map((it) => described(it, 'warning')),

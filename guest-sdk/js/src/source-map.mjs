@@ -40,7 +40,7 @@ export class SourceMap {
  * @param {string} mappings
  * @returns {Segment[][]} for each line
  */
-function read(mappings) {
+export function read(mappings) {
   let [source, line, column] = [0, 0, 0];
   return mappings.split(';').map((text) => {
     let generated = 0;
@@ -89,7 +89,7 @@ export function mapStack(stack, map, isOurs) {
   for (const line of stack.split('\n')) {
     const frame = /^\s*at (?:(.*) \()?(.+?)(?::(\d+)(?::(\d+))?)?\)?$/.exec(line);
     if (!frame || frame[2] === 'native') continue;
-    const name = frame[1] && frame[1] !== '<anonymous>' && frame[1] !== '<eval>' ? frame[1] : undefined;
+    const name = /^<(anonymous|eval)>$/.test(frame[1] ?? '<anonymous>') ? undefined : frame[1]?.replace(/\$async$/, '');
     const found = frame[3] && map?.find(Number(frame[3]), Number(frame[4] ?? 1));
     if (map && frame[2] === 'workflow-bundle.js' && !found) continue;
     if (found && isOurs(found.source)) continue;
