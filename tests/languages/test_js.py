@@ -288,7 +288,7 @@ async def queries_that_fail(side):
     return broken, half
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES, ids=lambda name: name.encode("ascii", "ignore").decode())
 async def test_both_say_the_same(both, name):
     ours, theirs = await asyncio.gather(*(CASES[name](side) for side in both))
     assert ours == theirs

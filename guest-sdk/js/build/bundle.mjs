@@ -70,10 +70,12 @@ export async function bundle(workflow) {
   const { sources, mappings: before } = JSON.parse(mapFile.text);
   const { code, mappings } = nameGenerators(codeFile.text, before);
   const map = { sources: sources.map((source) => named(resolve(root, source), root)), mappings };
-  const given = `guest.setSourceMap(${JSON.stringify(map)},${JSON.stringify(OURS)})`;
-  const last = `(()=>{const guest=globalThis.__mainspring_guest;delete globalThis.__mainspring_guest;${given};return guest})()`;
+  // Not inside a function: the engine keeps the text of functions.
+  const given = `globalThis.__mainspring_guest.setSourceMap(${JSON.stringify(map)},${JSON.stringify(OURS)})`;
+  // What the script ends with is what it gives to the engine.
+  const last = '(guest=>(delete globalThis.__mainspring_guest,guest))(globalThis.__mainspring_guest)';
   return {
-    code: `${code};${last}`,
+    code: `${code};${given};${last}`,
     map: new SourceMap(map),
     isOurs: (source) => source.startsWith(OURS),
     warnings: result.warnings.map((it) => described(it, 'warning')),

@@ -1,28 +1,79 @@
-import { log, sleep, ApplicationFailure, workflowInfo } from '@temporalio/workflow';
-function deep(n: number): number { return n === 0 ? 0 : 1 + deep(n - 1); }
-function tree(n: number): unknown { return n === 0 ? null : [tree(n - 1)]; }
-export async function Deep() {
-  const out: unknown[] = [];
-  for (const n of [100, 300, 500, 700, 1000, 2000, 5000, 10000]) {
-    try { out.push([n, deep(n)]); } catch (e) { out.push([n, (e as Error).name + ': ' + (e as Error).message]); }
-  }
-  return out;
+/** Workflows with mistakes in them, and some that ask too much. The tests know their lines by the comments. */
+
+import { ApplicationFailure, log, sleep } from '@temporalio/workflow';
+
+interface Order {
+  customer?: { name: string };
 }
-export async function DeepJson(n: number) {
-  let v: unknown = null; for (let i = 0; i < n; i++) v = [v];
-  try { return JSON.stringify(v).length; } catch (e) { return String(e); }
-}
-export async function DeepRegex(n: number) { try { return /^(a|b|ab)*c$/.test('ab'.repeat(n)); } catch (e) { return String(e); } }
-export async function Sorts(n: number) { const a = Array.from({length: n}, (_, i) => (i * 7919) % n); try { a.sort((x, y) => deep(50) - 50 + x - y); return a.length; } catch (e) { return String(e); } }
-export async function Bug(x?: { y: { z: number } }) {
+
+export async function Mistake(order: Order): Promise<string> {
   await sleep(1);
-  return helper(x);
+  return nameOf(order); // called here
 }
-function helper(x?: { y: { z: number } }) { return x!.y.z; }
-export async function Fails() { await sleep(1); throw ApplicationFailure.nonRetryable('no stock', 'OutOfStock'); }
-export async function Unhandled() { void (async () => { await null; throw new Error('nobody catches me'); })(); await sleep(1000); }
-export async function Loop() { for (;;) ; }
-export async function Microloop() { for (;;) await null; }
-export async function Memory() { const all: string[][] = []; for (;;) all.push(new Array(100000).fill('x')); }
-export async function ThrowsString() { throw 'just text'; }
-export async function Logs() { console.log('hello', { a: 1 }, [1]); log.warn('attention', { user: 'ann', n: 3 }); await sleep(1); console.error(new Error('bad')); }
+
+function nameOf(order: Order): string {
+  return order.customer!.name; // the mistake
+}
+
+export async function OutOfStock(): Promise<void> {
+  await sleep(1);
+  throw ApplicationFailure.nonRetryable('nothing left to ship', 'OutOfStock'); // thrown here
+}
+
+export async function NobodyCatches(): Promise<void> {
+  void (async () => {
+    await sleep(1);
+    throw new RangeError('nobody catches this'); // in the background
+  })();
+  await sleep('1 day');
+}
+
+export async function ThrowsText(): Promise<void> {
+  throw 'only text';
+}
+
+function deep(levels: number): number {
+  return levels === 0 ? 0 : 1 + deep(levels - 1);
+}
+
+/** What recurses too deep can be caught, as everywhere in JavaScript. */
+export async function Recursion(): Promise<unknown> {
+  try {
+    return deep(1_000_000);
+  } catch (error) {
+    return [(error as Error).name, deep(100)];
+  }
+}
+
+export async function Endless(): Promise<void> {
+  for (;;);
+}
+
+export async function EndlessPromises(): Promise<void> {
+  for (;;) await null;
+}
+
+export async function Hoarder(): Promise<void> {
+  const all: ArrayBuffer[] = [];
+  for (;;) all.push(new ArrayBuffer(1 << 20));
+}
+
+export async function Logs(): Promise<void> {
+  log.info('an order', { customer: 'ann', items: [1, 2] });
+  console.warn('attention', { code: 7 });
+  await sleep(1);
+}
+
+export async function NotHere(what: string): Promise<string> {
+  const calls: Record<string, () => unknown> = {
+    fetch: () => fetch('http://localhost'),
+    setInterval: () => setInterval(() => undefined, 1),
+    WeakRef: () => new WeakRef({}),
+  };
+  try {
+    await calls[what]!();
+    return 'available';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
