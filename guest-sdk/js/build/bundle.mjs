@@ -64,7 +64,7 @@ export async function bundle(workflow) {
     });
   } catch (error) {
     if (!error.errors) throw error;
-    throw new BuildError(error.errors.map((it) => described(it, 'error')).join('\n'));
+    throw new BuildError(error.errors.map((it) => described(it, 'error', root)).join('\n'));
   }
   const [mapFile, codeFile] = result.outputFiles;
   const { sources, mappings: before } = JSON.parse(mapFile.text);
@@ -78,7 +78,7 @@ export async function bundle(workflow) {
     code: `${code};${given};${last}`,
     map: new SourceMap(map),
     isOurs: (source) => source.startsWith(OURS),
-    warnings: result.warnings.map((it) => described(it, 'warning')),
+    warnings: result.warnings.map((it) => described(it, 'warning', root)),
   };
 }
 
@@ -97,7 +97,9 @@ function named(path, root) {
   return relative(root, path).split(sep).join('/');
 }
 
-function described({ text, location, notes }, kind) {
+function described({ text, location, notes }, kind, root) {
+  // The SDK goes by the name that it is imported by.
+  for (const [name, file] of SERVED) text = text.replace(relative(root, join(SDK, file)), name);
   const place = location ? `${location.file}:${location.line}:${location.column + 1}: ` : '';
   const hints = (notes ?? []).map((note) => `\n  ${note.text}`).join('');
   return `${place}${kind}: ${text}${hints}`;
