@@ -3,13 +3,15 @@
 use std::cell::{Cell, RefCell};
 
 use rquickjs::{
-    CatchResultExt, CaughtError, Context, Ctx, Function, Object, Persistent, Result, Runtime, Value, context::EvalOptions,
-    function::IntoArgs,
+    CatchResultExt, CaughtError, Context, Ctx, Function, Object, Persistent, Result, Runtime, Value,
+    context::EvalOptions, function::IntoArgs,
 };
 use serde_json::json;
 
 use crate::{
-    bindings::{Event, Query, Status, mainspring::workflow::log, mainspring::workflow::time, mainspring::workflow::types},
+    bindings::{
+        Event, Query, Status, mainspring::workflow::log, mainspring::workflow::time, mainspring::workflow::types,
+    },
     convert::Js,
     host,
 };
