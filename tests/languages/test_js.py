@@ -198,6 +198,7 @@ plain("OwnErrorFails")
 plain("FailureClasses")
 plain("Values", {"a": [1, None, "주문"]})
 plain("Builtins")
+plain("Addresses")
 plain("Info", memo={"given": 1, "removed": 2})
 
 

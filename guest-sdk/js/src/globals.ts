@@ -9,6 +9,7 @@ import { random } from './random';
 import { maybeRun } from './run';
 import { clone } from './structured-clone';
 import { clearTimeout, setTimeout } from './timers';
+import { URL, URLSearchParams } from './url';
 
 /** As Node.js has them: writable, and not listed. */
 function define(name: string, value: unknown): void {
@@ -89,6 +90,8 @@ define('setTimeout', setTimeout);
 define('clearTimeout', clearTimeout);
 define('AbortController', AbortController);
 define('AbortSignal', AbortSignal);
+define('URL', URL);
+define('URLSearchParams', URLSearchParams);
 define('queueMicrotask', (callback: () => void) => void Promise.resolve().then(callback));
 // When memory is collected depends on what else the instance did, which a replay does not repeat.
 define('WeakRef', forbidden('WeakRef', 'when memory is collected is not repeatable'));

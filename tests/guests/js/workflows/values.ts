@@ -41,6 +41,50 @@ export async function Builtins(): Promise<unknown> {
   };
 }
 
+/** Addresses of the web. */
+export async function Addresses(): Promise<unknown[]> {
+  const all: [string, string?][] = [
+    ['HTTPS://User:Pa%20ss@EXAMPLE.com:443/a/../b/./c?x=1&y=a b#frag ment'],
+    ['/x/y?z#w', 'http://h/a/b/c?d#e'],
+    ['../x', 'http://h/a/b/c'],
+    ['?q=2', 'http://h/a/b?c'],
+    ['#f', 'http://h/a/b?c#d'],
+    ['//other/p', 'https://h/x'],
+    ['mailto:a@b.c?subject=x'],
+    ['file:///etc/../x'],
+    ['data:text/plain,hello world'],
+    ['http://h/%7Efoo/\u00fc?\u00fc#\u00fc'],
+    ['http://[::1]:80/x'],
+    ['http:\\\\h\\a\\b'],
+    ['http:foo', 'http://h/a/b'],
+    ['http://h/a/b/..'],
+    ["http://h/?a='b'"],
+    ['http://h/{x}|y^z`'],
+    ['custom://Host/a/../b?q'],
+    ['http://h/%2e%2e/b'],
+    ['https://h/?a=1&a=2&b=%20+%2B'],
+    ['http://'],
+    ['nonsense'],
+    ['http://h:99999/'],
+  ];
+  const shown = all.map(([input, base]) => {
+    try {
+      const url = new URL(input, base);
+      const { href, origin, host, hostname, port, pathname, search, hash, username, password } = url;
+      return [href, origin, host, hostname, port, pathname, search, hash, username, password, [...url.searchParams]];
+    } catch (error) {
+      return (error as Error).name;
+    }
+  });
+  const changed = new URL('http://h:8080/p?q=1&b=2&q=3#f');
+  changed.searchParams.append('k', 'v&\u00e9 ~*');
+  changed.searchParams.delete('b');
+  changed.pathname = 'a b/../c';
+  changed.port = '80';
+  changed.hash = '';
+  return [...shown, changed.href, String(new URLSearchParams({ a: '1 2', b: '\u00fc' })), JSON.stringify({ changed })];
+}
+
 /** What the run knows of itself. */
 export async function Info(): Promise<unknown> {
   const info = workflowInfo();
