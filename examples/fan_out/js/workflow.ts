@@ -4,12 +4,12 @@
  */
 
 import {
+  ApplicationFailure,
   executeChild,
   isCancellation,
   log,
   ParentClosePolicy,
   proxyActivities,
-  rootCause,
   sleep,
   startChild,
   workflowInfo,
@@ -52,7 +52,7 @@ export async function CountLibrary(library: Library): Promise<Report> {
         report.words[book] = await executeChild(CountBook, { args: [book], workflowId: `${ownId}/${book}` });
       } catch (error) {
         if (isCancellation(error)) throw error;
-        report.failed[book] = rootCause(error) ?? String(error);
+        report.failed[book] = reason(error);
       }
     }
   };
@@ -61,11 +61,18 @@ export async function CountLibrary(library: Library): Promise<Report> {
   // This child is started and then left alone: it goes on after its parent has ended.
   const publication = await startChild(PublishReport, {
     args: [report, library.publish_after_ms],
-    workflowId: `${ownId}/publication`,
+    workflowId: `${ownId}-publication`,
     parentClosePolicy: ParentClosePolicy.ABANDON,
   });
   log.info(`${publication.workflowId} publishes the report`);
   return report;
+}
+
+/** The first cause, with its type. */
+function reason(error: unknown): string {
+  let first = error as Error;
+  while (first.cause instanceof Error) first = first.cause;
+  return first instanceof ApplicationFailure && first.type ? `${first.message} (${first.type})` : first.message;
 }
 
 export async function CountBook(book: string): Promise<number> {
