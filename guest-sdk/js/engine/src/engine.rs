@@ -20,6 +20,10 @@ use crate::{
 /// RangeError. A call takes several times as much of the host's own stack, which ends at 512 KiB.
 const STACK_BYTES: usize = 96 * 1024;
 
+/// How much more memory objects may take than after loading before unused cycles are looked for, in bytes. To look for them
+/// writes to all objects there are, and so makes the memory that instances share one that each has for itself.
+const GARBAGE_BYTES: usize = 1024 * 1024;
+
 /// What the bundle is called in stack traces, until the SDK has looked up where a line comes from.
 const BUNDLE: &str = "workflow-bundle.js";
 
@@ -41,7 +45,7 @@ type Unhandled = (Persistent<Value<'static>>, Persistent<Value<'static>>);
 struct Engine {
     context: Context,
     exports: Option<Exports>,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 /// The functions that the SDK's JavaScript gives.
@@ -124,6 +128,12 @@ fn load(bundle: Vec<u8>, postpone: bool) -> std::result::Result<Vec<String>, Str
         POSTPONED.set(Some(bundle.clone()));
     }
     WORKFLOW_TYPES.set(workflow_types.clone());
+    ENGINE.with_borrow(|engine| {
+        if let Some(Engine { runtime, .. }) = engine {
+            runtime.run_gc();
+            runtime.set_gc_threshold(runtime.memory_usage().malloc_size as usize + GARBAGE_BYTES);
+        }
+    });
     // Of what was freed nothing shall be left: every byte of memory that is not zero is part of the component.
     for length in [bundle.len(); 3] {
         let mut freed = std::hint::black_box(vec![1u8; length]);
@@ -148,7 +158,7 @@ fn begin() -> Result<()> {
     })));
     context.with(|ctx| ctx.globals().set("__mainspring_host", host::object(&ctx)?))?;
     // One that is there already is never used again; its memory is not worth the trouble of freeing what refers to it.
-    if let Some(old) = ENGINE.replace(Some(Engine { context, exports: None, _runtime: runtime })) {
+    if let Some(old) = ENGINE.replace(Some(Engine { context, exports: None, runtime })) {
         std::mem::forget(old);
     }
     Ok(())
