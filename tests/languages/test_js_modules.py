@@ -247,6 +247,15 @@ def test_a_file_that_does_not_exist_is_no_workflow(tmp_path):
     assert done.returncode == 1 and "nothing.ts: there is no such file" in done.stderr
 
 
+def test_a_folder_has_its_workflows_in_one_of_the_usual_places(tmp_path):
+    done = build(tmp_path, {"src/workflows.ts": USES % "return 1;", "package.json": "{}"}, "")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["workflowTypes"] == ["W"]
+    (tmp_path / "empty").mkdir()
+    done = build(tmp_path, {}, "empty")
+    assert done.returncode == 1 and "src/workflows.ts" in done.stderr
+
+
 def test_types_of_activities_need_no_code(tmp_path):
     """As everybody imports them: the file of the activities needs what a workflow has not."""
     files = {
