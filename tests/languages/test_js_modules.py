@@ -136,6 +136,18 @@ async def test_what_is_not_available_says_what_to_do_instead(client, queue, depl
     assert f"{what} is not available in a workflow" in said and instead in said
 
 
+async def test_globals_do_what_they_do_elsewhere(client, queue, deploy, new_id):
+    await deploy("js-trouble")
+    assert await client.execute_workflow("Globals", id=new_id(), task_queue=queue) == {
+        "clone": [True, True, 5, [3, 1], "g", [2, 3]],
+        "aborted": [["heard"], True, "AbortError"],
+        "encoded": [{"read": 2, "written": 4}, [0x61, 0xE2, 0x82, 0xAC]],
+        "lossy": "a\ufffd",
+        "notText": "TypeError",
+        "uncloneable": "DataCloneError",
+    }
+
+
 async def test_log_and_console_are_lines_of_the_workflows_log(server, client, queue, deploy, new_id):
     await deploy("js-trouble")
     workflow_id = new_id()

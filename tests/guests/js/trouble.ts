@@ -77,3 +77,38 @@ export async function NotHere(what: string): Promise<string> {
     return (error as Error).message;
   }
 }
+
+/** Globals that Temporal's own sandbox lacks, so that there is nothing to compare with. */
+export async function Globals(): Promise<unknown> {
+  const cyclic: Record<string, unknown> = { when: new Date(5), set: new Set([3, 1]), map: new Map([['k', /r/g]]) };
+  cyclic.self = cyclic;
+  cyclic.bytes = new Uint8Array([1, 2, 3]).subarray(1);
+  const clone = structuredClone(cyclic) as any;
+  const aborted: string[] = [];
+  const controller = new AbortController();
+  controller.signal.addEventListener('abort', () => void aborted.push('heard'));
+  controller.abort();
+  controller.abort();
+  const bytes = new Uint8Array(4);
+  const notText = (() => {
+    try {
+      return new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([0xff]));
+    } catch (error) {
+      return (error as Error).name;
+    }
+  })();
+  let uncloneable = '';
+  try {
+    structuredClone(() => 1);
+  } catch (error) {
+    uncloneable = (error as Error).name;
+  }
+  return {
+    clone: [clone !== cyclic, clone.self === clone, clone.when.getTime(), [...clone.set], clone.map.get('k').flags, [...clone.bytes]],
+    aborted: [aborted, controller.signal.aborted, (controller.signal.reason as Error).name],
+    encoded: [new TextEncoder().encodeInto('a€b', bytes), [...bytes]],
+    lossy: new TextDecoder().decode(new Uint8Array([0x61, 0xff])),
+    notText,
+    uncloneable,
+  };
+}
