@@ -186,6 +186,11 @@ impl RunState {
         }
     }
 
+    /// The updates that neither an event nor a row tells of: whoever forgets this state forgets them.
+    pub fn updates_in_memory(&self) -> impl Iterator<Item = &str> {
+        self.registry.admitted.iter().map(id_of)
+    }
+
     fn check_update_limits(&self) -> Result<(), Rejection> {
         let unfinished = self.updates.values().filter(|update| !matches!(update, Update::Completed { .. })).count();
         if self.registry.admitted.len() + unfinished >= limits::UPDATES_IN_FLIGHT {

@@ -6,7 +6,7 @@ use mainspring_api::{
         ContinueAsNewWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes, command::Attributes,
     },
     common::WorkflowType,
-    enums::{CommandType, ContinueAsNewInitiator, TaskQueueKind},
+    enums::{CommandType, TaskQueueKind},
     taskqueue::TaskQueue,
 };
 
@@ -72,7 +72,6 @@ fn continued(
         input: payloads_to_proto(continuation.input),
         workflow_run_timeout: continuation.run_timeout.map(duration_to_proto).transpose()?,
         workflow_task_timeout: continuation.task_timeout.map(duration_to_proto).transpose()?,
-        initiator: ContinueAsNewInitiator::Workflow.into(),
         retry_policy: match continuation.retry_policy {
             Some(policy) => Some(retry_policy_to_proto(policy)?),
             None => started.retry_policy.clone(),
