@@ -6,9 +6,9 @@ import re
 import subprocess
 
 import pytest
-from differential.test_histories import normalised
 from languages import js_activities
 from support import histories, paths
+from support.differential import normalised
 from support.histories import as_json
 from support.server import run
 from support.waiting import eventually
