@@ -27,6 +27,7 @@ from temporalio.api.common.v1 import (
 )
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.errordetails.v1 import message_pb2 as _details  # noqa: F401  (so that details can be read)
+from temporalio.api.filter.v1 import StartTimeFilter
 from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.operatorservice.v1 import request_response_pb2 as operator
 from temporalio.api.query.v1 import WorkflowQuery
@@ -39,8 +40,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Of these Mainspring has nothing yet: it answers UNIMPLEMENTED, and says so by their name.
 NOT_SERVED = set(
     """
-    DeprecateNamespace RespondWorkflowTaskCompleted RespondWorkflowTaskFailed ListOpenWorkflowExecutions
-    ListClosedWorkflowExecutions ListArchivedWorkflowExecutions RespondQueryTaskCompleted ResetStickyTaskQueue
+    DeprecateNamespace RespondWorkflowTaskCompleted RespondWorkflowTaskFailed ListArchivedWorkflowExecutions RespondQueryTaskCompleted ResetStickyTaskQueue
     CreateSchedule DescribeSchedule UpdateSchedule PatchSchedule ListScheduleMatchingTimes DeleteSchedule ListSchedules
     CountSchedules UpdateWorkerBuildIdCompatibility GetWorkerBuildIdCompatibility UpdateWorkerVersioningRules
     GetWorkerVersioningRules GetWorkerTaskReachability StartBatchOperation StopBatchOperation DescribeBatchOperation
@@ -180,6 +180,10 @@ async def good(rpc: str, side: Side) -> Message:
             return workflow.ListWorkflowExecutionsRequest(page_size=1, **common)
         case "ScanWorkflowExecutions":
             return workflow.ScanWorkflowExecutionsRequest(page_size=1, **common)
+        case "ListOpenWorkflowExecutions":
+            return workflow.ListOpenWorkflowExecutionsRequest(start_time_filter=StartTimeFilter(), **common)
+        case "ListClosedWorkflowExecutions":
+            return workflow.ListClosedWorkflowExecutionsRequest(start_time_filter=StartTimeFilter(), **common)
         case "CountWorkflowExecutions":
             return workflow.CountWorkflowExecutionsRequest(**common)
         case "ListSearchAttributes":
@@ -254,7 +258,7 @@ def activity_request(rpc: str, info, failure: Failure) -> Message:
 SERVED = """
     ListNamespaces DescribeNamespace GetSystemInfo GetClusterInfo StartWorkflowExecution
     SignalWithStartWorkflowExecution ExecuteMultiOperation PollActivityTaskQueue DescribeTaskQueue
-    ListTaskQueuePartitions ShutdownWorker ListWorkflowExecutions ScanWorkflowExecutions CountWorkflowExecutions
+    ListTaskQueuePartitions ShutdownWorker ListOpenWorkflowExecutions ListClosedWorkflowExecutions ListWorkflowExecutions ScanWorkflowExecutions CountWorkflowExecutions
     ListSearchAttributes ListClusters GetWorkflowExecutionHistory GetWorkflowExecutionHistoryReverse
     RequestCancelWorkflowExecution SignalWorkflowExecution TerminateWorkflowExecution DeleteWorkflowExecution
     DescribeWorkflowExecution QueryWorkflow UpdateWorkflowExecution PollWorkflowExecutionUpdate ResetWorkflowExecution

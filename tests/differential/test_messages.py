@@ -429,18 +429,22 @@ async def test_update_with_start_that_fails(run, what):
             await side.until(handle, "WorkflowTaskCompleted")
             policy = WorkflowIDConflictPolicy.FAIL
         elif what == "closed workflow":
-            handle = await side.start("Approval", 1)
+            handle = await side.client.start_workflow("Approval", 1, id=f"{side.case} x", task_queue=side.queue)
             await side.until(handle, "WorkflowTaskCompleted")
             await handle.execute_update("set_needed", 2, id="same")
             await handle.terminate()
-        start = WithStartWorkflowOperation("Approval", 1, id=side.id(), task_queue=side.queue, id_conflict_policy=policy)
+        # A new run follows on the closed one. Whether its first workflow task has the update yet is open in Temporal.
+        workflow_id = f"{side.case} x" if what == "closed workflow" else side.id()
+        start = WithStartWorkflowOperation(
+            "Approval", 1, id=workflow_id, task_queue=side.queue, id_conflict_policy=policy
+        )
         value = 0 if what == "refused update" else 2
         update = side.client.execute_update_with_start_workflow(
             "set_needed", value, id="same", start_workflow_operation=start
         )
         await side.noted_outcome("update", update)
         await asyncio.wait([asyncio.ensure_future(side.outcome(start.workflow_handle()))], timeout=1)
-        handle = side.client.get_workflow_handle(side.id())
+        handle = side.client.get_workflow_handle(workflow_id)
         if what == "refused update":
             await side.until(handle, "WorkflowTaskCompleted")
         await side.outcome(handle.terminate())

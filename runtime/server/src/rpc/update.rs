@@ -70,9 +70,9 @@ pub(super) fn to_update(
     }
     core_validate::name("UpdateId", &meta.update_id)?;
     validate::identity(&meta.identity)?;
-    let Some(input) = &request.input else { return Err(Fault::invalid("Update Input is not set on request.")) };
+    let Some(input) = &request.input else { return Err(Fault::invalid("Update input is not set on request.")) };
     if input.name.is_empty() {
-        return Err(Fault::invalid("Update Name is not set on request."));
+        return Err(Fault::invalid("Update name is not set on request."));
     }
     let stage = match wait_policy.map_or(0, |policy| policy.lifecycle_stage).try_into() {
         Ok(Stage::Admitted) => return Err(Fault::admitted_only()),
