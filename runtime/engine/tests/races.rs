@@ -110,7 +110,7 @@ async fn a_start_that_is_sent_again_is_known_also_when_its_run_has_gone_on_in_an
     result(&engine, "collector").await;
     let again = engine.start_workflow("default", start("collector", "Collector", &["2"])).await.unwrap();
     assert_eq!(again.run_id, first.run_id);
-    assert_eq!(engine.count_workflows("default", "").await.unwrap(), 2);
+    assert_eq!(engine.count_workflows("default", "").await.unwrap().count, 2);
     finish(store, engine).await;
 }
 
@@ -179,7 +179,7 @@ async fn what_comes_for_a_run_that_is_deleted_does_not_bring_it_back() {
         let end = closed(&engine, &format!("child-{number}")).await;
         assert!(matches!(end, Attributes::WorkflowExecutionTerminatedEventAttributes(_)), "{end:?}");
     }
-    assert_eq!(engine.count_workflows("default", "").await.unwrap(), 30);
+    assert_eq!(engine.count_workflows("default", "").await.unwrap().count, 30);
     finish(store, engine).await;
 }
 
