@@ -24,7 +24,7 @@ components := $(target)/wasm32-wasip2/guest
 c_guests := $(patsubst examples/%/c/workflow.c,$(components)/example_%_c.wasm,$(wildcard examples/*/c/workflow.c))
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 demo: build guests ## The order workflow: server, module, activity worker, client
 	@$(python) examples/order/demo.py
@@ -37,7 +37,7 @@ test: lint test-rust test-go test-e2e examples ## Everything that CI runs
 test-all: export E2E_FULL = 1
 test-all: test ## The same, with every crash and power cut (50 and 20) instead of a few
 
-lint: setup ## Formatting and clippy, warnings denied, for the host and for the guests
+lint: setup js-lint ## Formatting and clippy, warnings denied, for the host and for the guests
 	cargo fmt --all --check
 	cargo clippy $(workspace) --all-targets -- -D warnings
 	cargo clippy $(guests) --locked --target wasm32-wasip2 --profile guest -- -D warnings
@@ -62,7 +62,7 @@ bench: setup guests ## Mainspring beside the Temporal dev server, the store and 
 build: setup ## The server
 	cargo build $(workspace)
 
-guests: setup $(c_guests) ## The wasm components
+guests: setup js $(c_guests) ## The wasm components
 	cargo build $(guests) --locked --target wasm32-wasip2 --profile guest
 
 # By the command that users build theirs with.
@@ -94,3 +94,5 @@ setup: .venv/ready ## The wasm target, rustfmt, clippy, C's toolchain and the vi
 
 clean-demo: ## Forget what the demo's server has stored
 	rm -rf .demo
+
+include guest-sdk/js/js.mk

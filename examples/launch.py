@@ -14,7 +14,12 @@ STOP_TIMEOUT_S = 15
 
 # The languages that examples are written in, by the folder, and what their build calls a component. A new language is
 # a line here and a folder beside `rust`; runner and tests then take it up wherever there is one.
-COMPONENTS = {"rust": "example_{name}.wasm", "c": "example_{name}_c.wasm", "go": "example_{name}_go.wasm"}
+COMPONENTS = {
+    "rust": "example_{name}.wasm",
+    "c": "example_{name}_c.wasm",
+    "go": "example_{name}_go.wasm",
+    "js": "js_{name}.wasm",
+}
 # An example of several modules has a folder for each; this is the one that it begins with.
 FIRST_PART = {"patching": "v1"}
 

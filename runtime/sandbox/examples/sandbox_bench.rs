@@ -1,11 +1,12 @@
 //! What the sandbox costs: compiling, loading, instantiating, replaying, and the memory of a cached instance.
 //!
 //! ```text
-//! make guests && cargo run --release -p mainspring-sandbox --example sandbox_bench [-- --json]
+//! make guests && cargo run --release -p mainspring-sandbox --example sandbox_bench [-- --json] [--module FILE]
 //! ```
 //!
-//! The guest is the puppet of the sandbox's tests: a Rust guest of ordinary size, told by its input what to do. Memory
-//! is the growth of this process's private pages over a thousand cached instances, each of which has run twice.
+//! The guest is the puppet of the sandbox's tests: a Rust guest of ordinary size, told by its input what to do. Another
+//! module with a workflow `Puppet` that does the same can take its place, such as `tests/guests/js/bench.ts`. Memory is
+//! the growth of this process's private pages over a thousand cached instances, each of which has run twice.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +29,11 @@ const INSTANCES: usize = 1_000;
 
 fn main() -> Result<()> {
     let json_line = std::env::args().any(|argument| argument == "--json");
-    let bytes = puppet()?;
+    let module = std::env::args().skip_while(|argument| argument != "--module").nth(1);
+    let bytes = match &module {
+        Some(path) => std::fs::read(path).with_context(|| path.clone())?,
+        None => puppet()?,
+    };
     let mut figures = BTreeMap::new();
     loading(&bytes, &mut figures)?;
     memory(&bytes, &mut figures)?;

@@ -194,7 +194,7 @@ pub fn activity_failure(end: ActivityEnd, info: wit::ActivityFailure, cause: Opt
     let message = match end {
         ActivityEnd::Failed => "Activity task failed",
         ActivityEnd::TimedOut => "Activity task timed out",
-        ActivityEnd::Canceled => "Activity task canceled",
+        ActivityEnd::Canceled => "Activity cancelled",
     };
     let mut links = vec![link(message, wit::FailureKind::Activity(info))];
     if let Some(cause) = cause {

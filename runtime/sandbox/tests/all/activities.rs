@@ -51,7 +51,7 @@ fn a_cancellation_is_wrapped_in_an_activity_failure_and_keeps_its_details() {
     assert_eq!(
         run.result(),
         json!([{"failed": [
-            {"message": "Activity task canceled", "scheduled": 5, "started": 6, "type": "charge", "id": "pay",
+            {"message": "Activity cancelled", "scheduled": 5, "started": 6, "type": "charge", "id": "pay",
              "identity": "worker", "retry_state": "RetryState::CancelRequested"},
             {"message": "Activity canceled", "canceled": ["half done"]},
         ]}])

@@ -25,7 +25,7 @@ fn cancel_later(cancel: &str) -> Run {
 }
 
 fn canceled(result: &Value) -> bool {
-    result[1]["failed"][0]["message"] == "Activity task canceled"
+    result[1]["failed"][0]["message"] == "Activity cancelled"
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn what_was_started_in_the_same_activation_was_never_started() {
         // Numbers are not given twice.
         run.complete("3", json!(1));
         run.task();
-        assert_eq!(run.result()[0]["failed"][0]["message"], "Activity task canceled");
+        assert_eq!(run.result()[0]["failed"][0]["message"], "Activity cancelled");
         assert_eq!(run.result()[0]["failed"][0]["scheduled"], 0);
         run.replay().unwrap();
     }
