@@ -255,3 +255,30 @@ def test_sigint_stops_a_server_like_sigterm(tmp_path):
         assert server.process.returncode == 0
     finally:
         server.remove()
+
+
+# Resets.
+
+
+async def test_reset_makes_a_new_run_from_the_first_or_the_last_turn(mainspring, mainspring_json, start):
+    workflow_id = await start("Approval", "2")
+    target = ("--workflow-id", workflow_id)
+    await mainspring("workflow", "signal", *target, "--name", "approve", "--input", '"ann"')
+    first = await mainspring_json("workflow", "reset", *target, "--type", "FirstWorkflowTask", "--reason", "again")
+    assert (first["workflowId"], first["eventId"]) == (workflow_id, 4)
+    excluded = await mainspring_json("workflow", "reset", *target, "--event-id", "4", "--reapply-exclude", "Signal")
+    assert excluded["runId"] != first["runId"]
+    text = (await mainspring("workflow", "reset", *target, "--type", "lastworkflowtask")).stdout
+    assert text.startswith(f"Reset: {workflow_id} goes on in run ")
+    for name in ['"bob"', '"cem"']:
+        await mainspring("workflow", "signal", *target, "--name", "approve", "--input", name)
+    assert (await mainspring_json("workflow", "result", *target))["result"] == ["bob", "cem"]
+
+
+async def test_reset_says_what_is_wrong_with_the_point(mainspring, start):
+    workflow_id = await start("Approval", "2")
+    refused = await mainspring("workflow", "reset", "--workflow-id", workflow_id, "--event-id", "99", check=False)
+    assert refused.returncode == 1
+    assert "Workflow task finish ID must be > 1" in refused.stderr
+    unclear = await mainspring("workflow", "reset", "--workflow-id", workflow_id, check=False)
+    assert unclear.returncode == 2

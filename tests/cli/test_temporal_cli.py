@@ -202,3 +202,22 @@ async def test_operator_search_attribute_list(temporal, temporal_json):
     listed = json.dumps(await temporal_json("operator", "search-attribute", "list"))
     for name in ("WorkflowId", "WorkflowType", "ExecutionStatus", "StartTime", "TaskQueue"):
         assert name in listed
+
+
+async def test_workflow_reset_goes_back_to_the_first_or_the_last_turn(temporal, temporal_json, start):
+    workflow_id = await start("Approval", "2")
+    await temporal("workflow", "signal", "--workflow-id", workflow_id, "--name", "approve", "--input", '"ann"')
+    run_ids = set()
+    for words in [("--type", "FirstWorkflowTask"), ("--type", "LastWorkflowTask"), ("--event-id", "4")]:
+        await eventually(lambda: completed_a_task(temporal_json, workflow_id), "a workflow task completes")
+        answer = await temporal_json("workflow", "reset", "--workflow-id", workflow_id, "--reason", "again", *words)
+        run_ids.add(answer["runId"])
+    assert len(run_ids) == 3
+    await temporal("workflow", "signal", "--workflow-id", workflow_id, "--name", "approve", "--input", '"bob"')
+    answer = await temporal_json("workflow", "result", "--workflow-id", workflow_id)
+    assert answer["result"] == ["ann", "bob"]
+
+
+async def completed_a_task(temporal_json, workflow_id: str) -> bool:
+    history = await temporal_json("workflow", "show", "--workflow-id", workflow_id)
+    return any(event["eventType"] == "EVENT_TYPE_WORKFLOW_TASK_COMPLETED" for event in history["events"])

@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
-from . import standin_conversations
+from . import standin_conversations, standin_resets
 
 SECONDS_30 = timedelta(seconds=30)
 
@@ -96,6 +96,8 @@ class Info:
             "workflow_type": info.workflow_type,
             "task_queue": info.task_queue,
             "attempt": info.attempt,
+            "parent": [info.parent.workflow_id, info.parent.run_id] if info.parent else None,
+            "root": [info.root.workflow_id, info.root.run_id] if info.root else None,
             "execution_timeout_ms": ms(info.execution_timeout),
             "run_timeout_ms": ms(info.run_timeout),
             "task_timeout_ms": ms(info.task_timeout),
@@ -289,5 +291,6 @@ WORKFLOWS = {
         SignalOrTimeout,
         Sleep,
         *standin_conversations.WORKFLOWS,
+        *standin_resets.WORKFLOWS,
     ],
 }

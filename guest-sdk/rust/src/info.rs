@@ -12,7 +12,7 @@ use crate::{
     time::{datetime_from_wit, duration_from_wit},
 };
 
-pub use wit::HistoryInfo;
+pub use wit::{HistoryInfo, ParentInfo, WorkflowExecution};
 
 /// What the run knows of itself: fixed from its start to its end, but for memo and search attributes, which it can
 /// [change](crate::upsert_memo).
@@ -42,6 +42,10 @@ pub struct WorkflowInfo {
     pub first_execution_run_id: String,
     /// The run before this one in that chain.
     pub continued_execution_run_id: Option<String>,
+    /// The workflow that started this one as its child.
+    pub parent: Option<ParentInfo>,
+    /// The workflow at the top of the family: the parent's parent, and so on; none where this one has no parent.
+    pub root: Option<WorkflowExecution>,
     /// As clients name it.
     pub workflow_type: String,
     /// Where it was started; its activities go there too unless they name another.
@@ -97,6 +101,8 @@ impl WorkflowInfo {
             run_id: info.run_id,
             first_execution_run_id: info.first_execution_run_id,
             continued_execution_run_id: info.continued_execution_run_id,
+            parent: info.parent,
+            root: info.root,
             workflow_type: info.workflow_type,
             task_queue: info.task_queue,
             attempt: info.attempt,

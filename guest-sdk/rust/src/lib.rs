@@ -203,7 +203,7 @@ pub use crate::{
         UnfinishedPolicy,
     },
     host::Operation,
-    info::{HistoryInfo, WorkflowInfo, history, info},
+    info::{HistoryInfo, ParentInfo, WorkflowExecution, WorkflowInfo, history, info},
     join::{JoinAll, join_all, try_join_all},
     local_activity::{LocalActivity, LocalBody, local_activity},
     log::{Level, write as write_log},

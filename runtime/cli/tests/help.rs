@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 24] = [
+const VERBS: [&[&str]; 25] = [
     &[],
     &["dev"],
     &["server"],
@@ -27,6 +27,7 @@ const VERBS: [&[&str]; 24] = [
     &["workflow", "cancel"],
     &["workflow", "terminate"],
     &["workflow", "signal"],
+    &["workflow", "reset"],
     &["workflow", "delete"],
     &["replay"],
     &["store"],

@@ -33,7 +33,8 @@ use crate::{
     RunState, Step,
     command::BadCommand,
     continue_as_new::{task_timeout_within, within},
-    retry, time, validate,
+    outbox, retry, time, validate,
+    workflow::Parent,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,6 +283,21 @@ impl Step<'_> {
         };
         self.record_or_buffer(failed.into());
         self.schedule_workflow_task();
+    }
+
+    /// A child tells what became of it. It was started by the run `parent`, which is this one, or one that this run was
+    /// reset from. Where this run was reset, the news is for the run that took its place, which is returned.
+    pub fn take_report(&mut self, parent: &Parent, run_id: &str, outcome: ChildOutcome) -> Option<String> {
+        if !self.state.reset_run_id.is_empty() {
+            return Some(self.state.reset_run_id.clone());
+        }
+        // What this run has initiated since the reset may have the same event id as a child of the run before.
+        let request_id = outbox::request_id(&parent.execution.run_id, parent.initiated_event_id);
+        let child = self.state.children.get(&parent.initiated_event_id);
+        if child.is_some_and(|child| child.request_id == request_id) {
+            self.child_closed(parent.initiated_event_id, run_id, outcome);
+        }
+        None
     }
 
     /// A child has closed, with this run as the last of its chain. News that overtake its start stand for it, too.

@@ -17,7 +17,10 @@ use mainspring_api::{
     common::WorkflowType,
     enums::{ContinueAsNewInitiator, RetryState, TaskQueueKind, WorkflowTaskFailedCause as Cause},
     failure::Failure,
-    history::{WorkflowExecutionContinuedAsNewEventAttributes, WorkflowExecutionStartedEventAttributes as Started},
+    history::{
+        HistoryEvent, WorkflowExecutionContinuedAsNewEventAttributes,
+        WorkflowExecutionStartedEventAttributes as Started, history_event::Attributes,
+    },
     taskqueue::TaskQueue,
 };
 
@@ -34,6 +37,18 @@ use crate::{
 pub struct Successor {
     pub run_id: String,
     pub started: Started,
+}
+
+/// The run that a closed run went on in, as its last event has it.
+pub fn successor_of(closed: &HistoryEvent) -> Option<&str> {
+    let run_id = match closed.attributes.as_ref()? {
+        Attributes::WorkflowExecutionContinuedAsNewEventAttributes(closed) => &closed.new_execution_run_id,
+        Attributes::WorkflowExecutionCompletedEventAttributes(closed) => &closed.new_execution_run_id,
+        Attributes::WorkflowExecutionFailedEventAttributes(closed) => &closed.new_execution_run_id,
+        Attributes::WorkflowExecutionTimedOutEventAttributes(closed) => &closed.new_execution_run_id,
+        _ => return None,
+    };
+    Some(run_id.as_str()).filter(|run_id| !run_id.is_empty())
 }
 
 pub(crate) fn check(asked: &Asked) -> Result<(), BadCommand> {

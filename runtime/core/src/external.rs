@@ -55,13 +55,23 @@ impl External {
     }
 }
 
-/// Which workflow a message comes from.
+/// Which run a message comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
     pub execution: WorkflowExecution,
+    /// The runs that it was reset from: what they have started is its own.
+    pub former_run_ids: Vec<String>,
     pub initiated_event_id: i64,
     /// It is meant for a child of that workflow, and for nobody else.
     pub child_workflow_only: bool,
+}
+
+impl Origin {
+    /// Whether it is that run, or has taken its place.
+    fn stands_for(&self, run: &WorkflowExecution) -> bool {
+        self.execution.workflow_id == run.workflow_id
+            && (self.execution.run_id == run.run_id || self.former_run_ids.contains(&run.run_id))
+    }
 }
 
 pub(crate) fn check_signal(asked: &AskedSignal, namespace: &str) -> Result<(), BadCommand> {
@@ -178,7 +188,8 @@ impl RunState {
         let Some(origin) = origin.filter(|origin| origin.child_workflow_only) else {
             return Ok(());
         };
-        match self.started.parent_workflow_execution.as_ref() == Some(&origin.execution) {
+        let parent = self.started.parent_workflow_execution.as_ref();
+        match parent.is_some_and(|parent| origin.stands_for(parent)) {
             true => Ok(()),
             false => Err(Rejection::not_found("workflow parent does not match")),
         }

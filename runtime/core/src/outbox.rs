@@ -56,15 +56,14 @@ pub enum Effect {
     /// For [`Step::close_child`] of the child's latest run: `run_id` is the first of its chain, or empty where this run
     /// does not know whether it has begun. Answered by [`Step::delivered`], whatever becomes of it.
     CloseChild { workflow_id: String, run_id: String, closing: ParentClosed },
-    /// For [`Step::child_closed`] of the parent. Answered by [`Step::delivered`] with [`REPORT_TO_PARENT`].
+    /// For [`Step::take_report`] of the parent. Answered by [`Step::delivered`] with [`REPORT_TO_PARENT`].
     ReportToParent { parent: Parent, child_run_id: String, outcome: Box<ChildOutcome> },
 }
 
 /// The parent of a run has closed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParentClosed {
-    pub parent: WorkflowExecution,
-    pub initiated_event_id: i64,
+    pub parent: Origin,
     /// To be asked to cancel; otherwise to be terminated.
     pub cancel: bool,
 }
@@ -76,10 +75,15 @@ impl Effect {
             Effect::StartChild { initiated_event_id, .. }
             | Effect::Signal { initiated_event_id, .. }
             | Effect::Cancel { initiated_event_id, .. } => *initiated_event_id,
-            Effect::CloseChild { closing, .. } => closing.initiated_event_id,
+            Effect::CloseChild { closing, .. } => closing.parent.initiated_event_id,
             Effect::ReportToParent { .. } => REPORT_TO_PARENT,
         }
     }
+}
+
+/// By which the target of an effect knows it again.
+pub(crate) fn request_id(run_id: &str, initiated_event_id: i64) -> String {
+    format!("{run_id}:{initiated_event_id}")
 }
 
 impl RunState {
@@ -89,7 +93,13 @@ impl RunState {
             Some(reset) => &reset.run_id,
             None => &self.started.original_execution_run_id,
         };
-        format!("{run_id}:{initiated_event_id}")
+        request_id(run_id, initiated_event_id)
+    }
+
+    /// This run, as the origin of what it does to others.
+    fn origin(&self, initiated_event_id: i64, child_workflow_only: bool) -> Origin {
+        let former_run_ids = self.reset.as_ref().map_or(Vec::new(), |reset| reset.base_run_ids.clone());
+        Origin { execution: self.execution(), former_run_ids, initiated_event_id, child_workflow_only }
     }
 
     pub(crate) fn execution(&self) -> WorkflowExecution {
@@ -172,8 +182,7 @@ impl RunState {
             return self.start_of(child);
         }
         let external = self.external.get(&initiated_event_id)?;
-        let origin =
-            |child_workflow_only| Some(Origin { execution: self.execution(), initiated_event_id, child_workflow_only });
+        let origin = |child_workflow_only| Some(self.origin(initiated_event_id, child_workflow_only));
         Some(match &external.message {
             Message::Signal(initiated) => Effect::Signal {
                 initiated_event_id,
@@ -220,8 +229,7 @@ impl RunState {
                     workflow_id: child.initiated.workflow_id.clone(),
                     run_id: child.run_id.clone(),
                     closing: ParentClosed {
-                        parent: self.execution(),
-                        initiated_event_id: child.initiated_event_id,
+                        parent: self.origin(child.initiated_event_id, true),
                         cancel: policy == ParentClosePolicy::RequestCancel,
                     },
                 }),
@@ -276,11 +284,8 @@ impl Step<'_> {
 
     /// The parent has closed, and its close policy falls on this run.
     pub fn close_child(&mut self, closing: &ParentClosed) -> Result<(), Rejection> {
-        let parent = Parent::of(&self.state.started);
-        let ours = parent.is_some_and(|parent| {
-            parent.execution == closing.parent && parent.initiated_event_id == closing.initiated_event_id
-        });
-        if !ours {
+        self.state.check_origin(Some(&closing.parent))?;
+        if self.state.started.parent_initiated_event_id != closing.parent.initiated_event_id {
             return Err(Rejection::not_found("workflow parent does not match"));
         }
         if !closing.cancel {
@@ -288,11 +293,7 @@ impl Step<'_> {
         }
         self.request_cancel(CancelRequest {
             identity: HISTORY_SERVICE.into(),
-            origin: Some(Origin {
-                execution: closing.parent.clone(),
-                initiated_event_id: 0,
-                child_workflow_only: true,
-            }),
+            origin: Some(Origin { initiated_event_id: 0, ..closing.parent.clone() }),
             ..CancelRequest::default()
         })
     }

@@ -87,7 +87,8 @@ pub struct RunState {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reset {
     pub time: Time,
-    pub base_run_id: String,
+    /// The runs that it was made from, one reset after the other; the last is this reset's.
+    pub base_run_ids: Vec<String>,
     pub run_id: String,
 }
 
@@ -311,8 +312,9 @@ impl RunState {
             activity.scheduled_time = at;
             activity.attempt_scheduled_time = at;
         }
-        self.reset =
-            Some(Reset { time: at, base_run_id: failed.base_run_id.clone(), run_id: failed.new_run_id.clone() });
+        let mut base_run_ids = self.reset.take().map_or(Vec::new(), |reset| reset.base_run_ids);
+        base_run_ids.push(failed.base_run_id.clone());
+        self.reset = Some(Reset { time: at, base_run_ids, run_id: failed.new_run_id.clone() });
     }
 
     /// A closed run has no open work: all of it is forgotten, but for what it still has to do to other runs.

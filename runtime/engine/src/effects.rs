@@ -12,9 +12,10 @@ use mainspring_api::{
 };
 use mainspring_core::{
     Rejection, Step,
+    child::ChildOutcome,
     external::signal_failed_cause,
     outbox::{Effect, REPORT_TO_PARENT},
-    workflow::StartWorkflow,
+    workflow::{Parent, StartWorkflow},
 };
 use uuid::Uuid;
 
@@ -35,20 +36,20 @@ pub fn deliver(shared: &Arc<Shared>, from: &RunKey, effect: Effect) {
         Effect::Signal { initiated_event_id, target, signal } => {
             let again = Effect::Signal { initiated_event_id, target: target.clone(), signal: signal.clone() };
             let input = move |step: &mut Step<'_>| step.signal(*signal);
-            send(answers, again, run_of(&target), input, move |step, outcome| {
+            send(answers, again, run_of(&target), input, move |answers, outcome| {
                 let outcome = outcome.map_err(|error| match error {
                     EngineError::Rejected(rejection) => signal_failed_cause(&rejection),
                     _ => SignalExternalWorkflowExecutionFailedCause::ExternalWorkflowExecutionNotFound,
                 });
-                step.external_signaled(initiated_event_id, outcome);
+                answers.send(move |step| step.external_signaled(initiated_event_id, outcome));
             });
         }
         Effect::Cancel { initiated_event_id, target, request } => {
             let again = Effect::Cancel { initiated_event_id, target: target.clone(), request: request.clone() };
             let input = move |step: &mut Step<'_>| step.request_cancel(*request);
-            send(answers, again, run_of(&target), input, move |step, outcome| {
+            send(answers, again, run_of(&target), input, move |answers, outcome| {
                 let outcome = outcome.map_err(|_| CancelFailed::ExternalWorkflowExecutionNotFound);
-                step.external_cancel_requested(initiated_event_id, outcome);
+                answers.send(move |step| step.external_cancel_requested(initiated_event_id, outcome));
             });
         }
         Effect::CloseChild { workflow_id, run_id, closing } => {
@@ -59,20 +60,10 @@ pub fn deliver(shared: &Arc<Shared>, from: &RunKey, effect: Effect) {
             };
             let target = RunRef { workflow_id, first_execution_run_id: run_id, ..RunRef::default() };
             let input = move |step: &mut Step<'_>| step.close_child(&closing);
-            send(answers, again, target, input, move |step, _| step.delivered(key));
+            send(answers, again, target, input, move |answers, _| answers.send(move |step| step.delivered(key)));
         }
         Effect::ReportToParent { parent, child_run_id, outcome } => {
-            let again = Effect::ReportToParent {
-                parent: parent.clone(),
-                child_run_id: child_run_id.clone(),
-                outcome: outcome.clone(),
-            };
-            let target = run_of(&parent.execution);
-            let input = move |step: &mut Step<'_>| {
-                step.child_closed(parent.initiated_event_id, &child_run_id, *outcome);
-                Ok(())
-            };
-            send(answers, again, target, input, |step, _| step.delivered(REPORT_TO_PARENT));
+            report(answers, run_of(&parent.execution), parent, child_run_id, outcome);
         }
     }
 }
@@ -129,13 +120,30 @@ fn start_child(answers: Answers, initiated_event_id: i64, start: Box<StartWorkfl
     shared.shard_of(&workflow).notify(request);
 }
 
+/// Brings a child's end to its parent, and on to the run that took the parent's place, if it was reset.
+fn report(answers: Answers, to: RunRef, parent: Parent, child_run_id: String, outcome: Box<ChildOutcome>) {
+    let (kept_parent, kept_run_id, kept_outcome) = (parent.clone(), child_run_id.clone(), outcome.clone());
+    let again =
+        Effect::ReportToParent { parent: parent.clone(), child_run_id: child_run_id.clone(), outcome: outcome.clone() };
+    let input = move |step: &mut Step<'_>| Ok(step.take_report(&parent, &child_run_id, *outcome));
+    let workflow_id = to.workflow_id.clone();
+    send(answers, again, to, input, move |answers, taken| match taken {
+        Ok(Some(run_id)) => {
+            let to = RunRef { workflow_id, run_id, ..RunRef::default() };
+            report(answers, to, kept_parent, kept_run_id, kept_outcome);
+        }
+        // A parent that is there no more needs no report.
+        Ok(None) | Err(_) => answers.send(|step| step.delivered(REPORT_TO_PARENT)),
+    });
+}
+
 /// Has a run take an input, and the sender learn what came of it.
-fn send(
+fn send<T: Send + 'static>(
     answers: Answers,
     again: Effect,
     run: RunRef,
-    input: impl FnOnce(&mut Step<'_>) -> Result<(), Rejection> + Send + 'static,
-    answer: impl FnOnce(&mut Step<'_>, Result<(), EngineError>) + Send + 'static,
+    input: impl FnOnce(&mut Step<'_>) -> Result<T, Rejection> + Send + 'static,
+    answer: impl FnOnce(Answers, Result<T, EngineError>) + Send + 'static,
 ) {
     let shared = Arc::clone(&answers.shared);
     let workflow = WorkflowKey { namespace: answers.to.workflow.namespace, workflow_id: run.workflow_id.clone() };
@@ -146,7 +154,7 @@ fn send(
             Err(EngineError::Unavailable(_)) => {}
             // Too many others wait for that run: at the end of the line, then.
             Err(EngineError::Overloaded(_)) => deliver(&answers.shared, &answers.to, again),
-            outcome => answers.send(move |step| answer(step, outcome)),
+            outcome => answer(answers, outcome),
         })
     });
     shared.shard_of(&workflow).notify(Request::Run { workflow: workflow.clone(), run, work });

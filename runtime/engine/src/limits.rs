@@ -8,6 +8,10 @@ pub const REQUESTS_PER_SHARD: usize = 10_000;
 pub const REQUESTS_PER_RUN: usize = 2_000;
 /// Events of one step, in bytes: what has waited for a run is taken in portions of about this size.
 pub const STEP_BYTES: usize = 8 * 1024 * 1024;
+/// Events of one history row, in bytes, unless a single one is larger: a step of this size is read to see one event.
+pub const HISTORY_ROW_BYTES: usize = 1024 * 1024;
+/// Events of later runs that one reset looks through for signals and updates to carry over: two full histories.
+pub const RESET_EVENTS: usize = 102_400;
 /// What a run takes in memory beside what its events account for, in bytes.
 pub const RUN_BYTES: usize = 4 * 1024;
 /// Runs that a shard keeps in memory, in bytes; those in use do not count against it.

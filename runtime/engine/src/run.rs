@@ -11,6 +11,7 @@ use mainspring_core::{
     activity::Phase,
     continue_as_new::Successor,
     outbox::Effect,
+    reset::ResetRun,
     rows::{ActivityRow, RunRow},
     step::Setting,
     update::News,
@@ -106,6 +107,21 @@ impl LoadedRun {
         }
     }
 
+    /// A run that a reset has made: all of its events are to be written, and all of its work is to begin.
+    pub fn made_by_reset(key: RunKey, namespace: &str, made: ResetRun) -> LoadedRun {
+        let ResetRun { state, events } = made;
+        let activities: BTreeSet<i64> = state.activities.keys().copied().collect();
+        let pending = Pending {
+            events: events.clone(),
+            touched_activities: activities.clone(),
+            ready_activities: activities,
+            effects: state.effects(),
+            dirty: true,
+            ..Pending::default()
+        };
+        LoadedRun { state, recent: events, pending, ..LoadedRun::new(key, namespace) }
+    }
+
     /// Reads a run: folds its history and lays the rows over it. None where there is no such run.
     pub fn load(
         store: &dyn Store,
@@ -164,9 +180,9 @@ impl LoadedRun {
         let events = std::mem::take(&mut self.pending.events);
         let touched_activities = std::mem::take(&mut self.pending.touched_activities);
         self.state.transitions += 1;
-        if let Some(first) = events.first() {
-            let key = keys::history(shard, &self.key, first.event_id);
-            batch.put(key, History { events }.encode_to_vec());
+        for events in in_rows(events) {
+            let first = events.first().map_or(0, |event| event.event_id);
+            batch.put(keys::history(shard, &self.key, first), History { events }.encode_to_vec());
         }
         for scheduled_event_id in touched_activities {
             let key = keys::activity(shard, &self.key, scheduled_event_id);
@@ -333,6 +349,23 @@ impl LoadedRun {
             self.recent.clear();
         }
     }
+}
+
+/// Cuts events into rows of a size that can be read for the sake of one event.
+fn in_rows(events: Vec<HistoryEvent>) -> Vec<Vec<HistoryEvent>> {
+    let mut rows: Vec<Vec<HistoryEvent>> = Vec::new();
+    let mut bytes = 0;
+    for event in events {
+        bytes += event.encoded_len();
+        match rows.last_mut() {
+            Some(row) if bytes <= limits::HISTORY_ROW_BYTES => row.push(event),
+            _ => {
+                bytes = event.encoded_len();
+                rows.push(vec![event]);
+            }
+        }
+    }
+    rows
 }
 
 /// Reads the events from `first` to `last`, both included.

@@ -9,6 +9,7 @@
 //! tasks and notifications all leave in the commit's callback.
 
 mod queries;
+mod reset;
 mod starts;
 mod upkeep;
 
@@ -26,6 +27,7 @@ use mainspring_api::{protocol::Message, update::Request as UpdateRequest};
 use mainspring_core::{
     Rejection,
     continue_as_new::Successor,
+    reset::ResetRequest,
     workflow::{CurrentRun, StartWorkflow},
     workflow_task::{CompletionOutcome, WorkflowTaskCompletion, retry_pause},
 };
@@ -71,6 +73,14 @@ pub enum Request {
         workflow: WorkflowKey,
         run: RunRef,
         query: Box<Query>,
+    },
+    /// Makes a new run of the first events of this one; the latest run, if it is open, ends with it.
+    Reset {
+        workflow: WorkflowKey,
+        run: RunRef,
+        reset: Box<ResetRequest>,
+        /// Learns the new run's id.
+        reply: oneshot::Sender<Result<String, EngineError>>,
     },
     /// An activation has come to its end.
     Activated {
@@ -236,6 +246,7 @@ impl Shard {
                 self.take_start(workflow, run, NewRun { start, also, reply });
             }
             Request::Query { workflow, run, query } => self.take_query(workflow, run, query),
+            Request::Reset { workflow, run, reset, reply } => self.take_reset(workflow, run, reset, reply),
             Request::Activated { run, module, started_event_id, attempt, outcome } => {
                 self.take_outcome(run, module, started_event_id, attempt, outcome);
             }
@@ -449,35 +460,49 @@ impl Shard {
         }
     }
 
-    /// Hands the pending step to the committer. Everything that outsiders see of it happens in the callback.
+    /// Hands the pending step to the committer, together with the beginning of the run that this one goes on in.
     fn commit(&mut self, run: &mut LoadedRun) {
         let mut successor = run.pending.successor.take().map(|successor| self.begin_successor(run, successor));
-        let is_current = match self.current(&run.key.workflow) {
+        let is_latest = match self.current(&run.key.workflow) {
             Ok(current) => current.is_some_and(|current| current.run_id == run.key.run.to_string()),
             Err(error) => return self.shared.fail(&error.to_string()),
         };
+        let latest = is_latest.then(|| successor.as_ref().map_or(run.key.run, |successor| successor.key.run));
+        let workflow = run.key.workflow.clone();
+        self.commit_together(&workflow, std::iter::once(run).chain(successor.as_mut()), latest);
+        if let Some(successor) = successor {
+            self.take_in(successor);
+        }
+    }
+
+    /// Hands the pending steps of runs of one workflow id to the committer, as one batch. `latest` is the run that the
+    /// workflow id stands for from now on, where it is one of them. Everything that outsiders see happens in the callback.
+    fn commit_together<'r>(
+        &mut self,
+        workflow: &WorkflowKey,
+        runs: impl Iterator<Item = &'r mut LoadedRun>,
+        latest: Option<Uuid>,
+    ) {
         let mut batch = Batch::new(self.handle.id, self.epoch);
-        for (run, is_current) in std::iter::once((&mut *run, is_current && successor.is_none()))
-            .chain(successor.iter_mut().map(|it| (it, true)))
-        {
-            if let Some(due) = run.write(self.handle.id, is_current, &mut batch) {
+        let in_flight = Arc::clone(&self.workflows.get_or_insert_mut(workflow.clone(), Workflow::default).in_flight);
+        let mut outgoing = Vec::new();
+        for run in runs {
+            let is_latest = latest == Some(run.key.run);
+            if let Some(due) = run.write(self.handle.id, is_latest, &mut batch) {
                 self.timers.add(due, &run.key);
             }
+            if run.is_closed() {
+                self.shared.sandbox.evict(&self.sandbox_run(&run.key));
+            }
+            if is_latest {
+                let workflow = self.workflows.get_or_insert_mut(workflow.clone(), Workflow::default);
+                workflow.current = Some(current_run(&run.current_row()).ok());
+            }
+            run.bound_recent(in_flight.load(Ordering::Acquire) == 0);
+            outgoing.push((run.key.clone(), Head::of(&run.state), run.take_outgoing()));
         }
-        if run.is_closed() {
-            self.shared.sandbox.evict(&self.sandbox_run(&run.key));
-        }
-        let workflow = self.workflows.get_or_insert_mut(run.key.workflow.clone(), Workflow::default);
-        if is_current {
-            let current = successor.as_ref().unwrap_or(run).current_row();
-            workflow.current = Some(current_run(&current).ok());
-        }
-        let in_flight = Arc::clone(&workflow.in_flight);
-        run.bound_recent(in_flight.load(Ordering::Acquire) == 0);
-        let outgoing = run.take_outgoing();
-        let from = run.key.clone();
         let shared = Arc::clone(&self.shared);
-        let changed = (!batch.is_empty()).then(|| (run.key.run, Head::of(&run.state)));
+        let changed = !batch.is_empty();
         in_flight.fetch_add(1, Ordering::AcqRel);
         self.shared.committer.submit(
             batch,
@@ -488,36 +513,19 @@ impl Shard {
                     shared.fail(&error.to_string());
                     shared.lost(&error)
                 });
-                let Outgoing { replies, effects, update_news, tasks } = outgoing;
-                if durable.is_ok() {
-                    for (queue, task) in tasks {
-                        shared.matching.offer(queue, task);
-                    }
-                    if let Some((run, head)) = changed {
-                        shared.notifier.notify(run, head);
-                    }
-                    for effect in effects {
-                        effects::deliver(&shared, &from, effect);
-                    }
-                    for news in update_news {
-                        shared.updates.tell(&from.run.to_string(), news);
-                    }
-                }
-                for reply in replies {
-                    let told = match &durable {
-                        Ok(()) => Ok(()),
-                        Err(error) => Err(EngineError::Unavailable(error.to_string())),
-                    };
-                    reply(told);
+                for (run, head, outgoing) in outgoing {
+                    leave(&shared, &run, changed.then_some(head), outgoing, &durable);
                 }
             }),
         );
-        if let Some(successor) = successor {
-            let key = successor.key.clone();
-            let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
-            workflow.runs.insert(key.run, successor);
-            self.with_run(&key, Shard::settle);
-        }
+    }
+
+    /// A run that has just been written begins.
+    fn take_in(&mut self, run: LoadedRun) {
+        let key = run.key.clone();
+        let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
+        workflow.runs.insert(key.run, run);
+        self.with_run(&key, Shard::settle);
     }
 
     /// The run that another goes on in. It is written with the end of that one, so that there is always a running one.
@@ -559,6 +567,34 @@ impl Shard {
             workflow_id: key.workflow.workflow_id.clone(),
             run_id: key.run.to_string(),
         }
+    }
+}
+
+/// What is to leave a step leaves it: the step is durable, or never will be. `head`: how far the run has come by it.
+fn leave(
+    shared: &Arc<Shared>,
+    from: &RunKey,
+    head: Option<Head>,
+    outgoing: Outgoing,
+    durable: &Result<(), EngineError>,
+) {
+    let Outgoing { replies, effects, update_news, tasks } = outgoing;
+    if durable.is_ok() {
+        for (queue, task) in tasks {
+            shared.matching.offer(queue, task);
+        }
+        if let Some(head) = head {
+            shared.notifier.notify(from.run, head);
+        }
+        for effect in effects {
+            effects::deliver(shared, from, effect);
+        }
+        for news in update_news {
+            shared.updates.tell(&from.run.to_string(), news);
+        }
+    }
+    for reply in replies {
+        reply(durable.as_ref().map_err(|error| EngineError::Unavailable(error.to_string())).copied());
     }
 }
 

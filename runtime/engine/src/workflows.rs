@@ -1,7 +1,7 @@
 //! What clients ask of workflows.
 
 use mainspring_api::common::Payloads;
-use mainspring_core::{cancel::CancelRequest, signal::Signal, workflow::StartWorkflow};
+use mainspring_core::{cancel::CancelRequest, reset::ResetRequest, signal::Signal, workflow::StartWorkflow};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -85,6 +85,21 @@ impl Engine {
         let workflow = self.workflow(namespace, &run.workflow_id)?;
         let (reason, identity) = (reason.to_owned(), identity.to_owned());
         self.on_run(workflow, run, move |step| step.terminate(&reason, details, &identity)).await
+    }
+
+    /// Makes a new run of the first events of this one, and ends the latest run if it is open. Gives the new run's id; the
+    /// same request again gives the same run.
+    pub async fn reset_workflow(
+        &self,
+        namespace: &str,
+        run: RunRef,
+        reset: ResetRequest,
+    ) -> Result<String, EngineError> {
+        let workflow = self.workflow(namespace, &run.workflow_id)?;
+        let (reply, receiver) = oneshot::channel();
+        let shard = self.shard_of(&workflow);
+        shard.request(Request::Reset { workflow: workflow.clone(), run, reset: Box::new(reset), reply })?;
+        receiver.await.map_err(|_| stopped())?
     }
 
     /// Deletes a run with all that is stored of it; one that is open is terminated first.

@@ -36,6 +36,8 @@ impl Circumstances {
             run_id: "test-run".into(),
             first_execution_run_id: "test-run".into(),
             continued_execution_run_id: None,
+            parent: None,
+            root: None,
             workflow_type: String::new(),
             task_queue: "test-queue".into(),
             attempt: 1,

@@ -4,6 +4,7 @@ mod change;
 mod describe;
 mod history;
 mod list;
+mod reset;
 mod result;
 mod show;
 mod start;
@@ -35,6 +36,8 @@ pub enum Verb {
     Terminate(change::TerminateArgs),
     /// Send a signal to a workflow execution
     Signal(change::SignalArgs),
+    /// Make a new run of the first events of this one, and go on from there
+    Reset(reset::ResetArgs),
     /// Delete a workflow execution and its history
     Delete(change::DeleteArgs),
 }
@@ -77,6 +80,7 @@ pub async fn run(verb: Verb) -> Outcome {
         Verb::Cancel(args) => change::cancel(args).await,
         Verb::Terminate(args) => change::terminate(args).await,
         Verb::Signal(args) => change::signal(args).await,
+        Verb::Reset(args) => reset::reset(args).await,
         Verb::Delete(args) => change::delete(args).await,
     }
 }

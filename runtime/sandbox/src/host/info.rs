@@ -2,7 +2,7 @@
 
 use super::HostState;
 use crate::{
-    bindings::info::{self, HistoryInfo, WorkflowInfo},
+    bindings::info::{self, HistoryInfo, ParentInfo, WorkflowExecution, WorkflowInfo},
     convert::{
         failure::failure_to_guest,
         payload::{fields_to_guest, header_to_guest, payloads_to_guest},
@@ -10,6 +10,10 @@ use crate::{
         time::{datetime_to_guest, duration_to_guest},
     },
 };
+
+fn execution_to_guest(execution: &mainspring_api::common::WorkflowExecution) -> WorkflowExecution {
+    WorkflowExecution { workflow_id: execution.workflow_id.clone(), run_id: execution.run_id.clone() }
+}
 
 impl info::Host for HostState {
     fn get(&mut self) -> wasmtime::Result<WorkflowInfo> {
@@ -24,6 +28,11 @@ impl info::Host for HostState {
                 first => first.to_owned(),
             },
             continued_execution_run_id: Some(started.continued_execution_run_id.clone()).filter(|id| !id.is_empty()),
+            parent: started.parent_workflow_execution.as_ref().map(|parent| ParentInfo {
+                namespace: started.parent_workflow_namespace.clone(),
+                execution: execution_to_guest(parent),
+            }),
+            root: started.root_workflow_execution.as_ref().map(execution_to_guest),
             workflow_type: run.workflow_type().to_owned(),
             task_queue: started.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default(),
             attempt: u32::try_from(started.attempt).unwrap_or(1).max(1),

@@ -10,6 +10,7 @@ mod multi;
 mod namespace;
 pub(crate) mod operator;
 mod query;
+mod reset;
 mod system;
 mod task_queue;
 mod update;
@@ -121,6 +122,13 @@ impl WorkflowService for Frontend {
         request: Request<TerminateWorkflowExecutionRequest>,
     ) -> Answer<TerminateWorkflowExecutionResponse> {
         answer(workflow::terminate(self, request.into_inner()).await)
+    }
+
+    async fn reset_workflow_execution(
+        &self,
+        request: Request<ResetWorkflowExecutionRequest>,
+    ) -> Answer<ResetWorkflowExecutionResponse> {
+        answer(reset::reset(self, request.into_inner()).await)
     }
 
     async fn delete_workflow_execution(

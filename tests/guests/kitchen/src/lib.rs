@@ -7,6 +7,7 @@ mod cancellation;
 mod conversations;
 mod messages;
 mod plain;
+mod resets;
 
 mainspring_workflow::export!(
     activities::activity_race,
@@ -38,4 +39,6 @@ mainspring_workflow::export!(
     plain::own_info,
     plain::panic_after_timer,
     plain::sleeps,
+    resets::collects_in_two_runs,
+    resets::waits_for_a_child,
 );
