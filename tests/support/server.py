@@ -181,7 +181,14 @@ class TemporalDev(Server):
         # A client of its own: activity workers of the same queue register with another one.
         client = await self.connect()
         # No cache: every workflow task goes to the task queue itself, as Mainspring's do, and not to a worker's own.
-        options = dict(workflows=standins.WORKFLOWS[guest], max_cached_workflows=0, max_concurrent_workflow_task_polls=1)
+        options = dict(
+            workflows=standins.WORKFLOWS[guest],
+            activities=standins.LOCAL_ACTIVITIES,
+            # Local ones only: the worker must not take the task of an activity that the test runs.
+            no_remote_activities=True,
+            max_cached_workflows=0,
+            max_concurrent_workflow_task_polls=1,
+        )
         async with Worker(client, task_queue=task_queue, **options):
             yield
 

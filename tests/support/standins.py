@@ -12,13 +12,10 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
-from . import standin_conversations, standin_resets
+from . import standin_children, standin_conversations, standin_handlers, standin_resets, standin_steps
+from .standin_failures import milliseconds, pascal
 
 SECONDS_30 = timedelta(seconds=30)
-
-
-def milliseconds(value: float | None) -> timedelta | None:
-    return None if value is None else timedelta(milliseconds=value)
 
 
 @workflow.defn(sandboxed=False)
@@ -119,10 +116,6 @@ def describe(error: ActivityError) -> dict:
         "canceled": is_cancelled_exception(error),
         "retry_state": pascal(error.retry_state.name) if error.retry_state else None,
     }
-
-
-def pascal(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
 
 
 @workflow.defn(sandboxed=False)
@@ -290,7 +283,13 @@ WORKFLOWS = {
         SignalCounter,
         SignalOrTimeout,
         Sleep,
+        *standin_children.WORKFLOWS,
         *standin_conversations.WORKFLOWS,
+        *standin_handlers.WORKFLOWS,
         *standin_resets.WORKFLOWS,
+        *standin_steps.WORKFLOWS,
     ],
 }
+
+# What these run as local activities.
+LOCAL_ACTIVITIES = standin_steps.ACTIVITIES

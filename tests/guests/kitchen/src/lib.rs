@@ -4,10 +4,14 @@
 
 mod activities;
 mod cancellation;
+mod children;
 mod conversations;
+mod failures;
+mod handlers;
 mod messages;
 mod plain;
 mod resets;
+mod steps;
 
 mainspring_workflow::export!(
     activities::activity_race,
@@ -18,6 +22,10 @@ mainspring_workflow::export!(
     cancellation::cancel_me,
     cancellation::cancel_types,
     cancellation::ignore_cancel,
+    children::leaves_children,
+    children::parent,
+    children::steers_a_child,
+    children::tells,
     conversations::approval,
     conversations::countdown,
     conversations::double,
@@ -27,6 +35,10 @@ mainspring_workflow::export!(
     conversations::messenger,
     conversations::sum_of_children,
     conversations::third_time_lucky,
+    handlers::any_name,
+    handlers::ends_with_its_update,
+    handlers::gate,
+    handlers::late_handler,
     messages::condition,
     messages::signal_counter,
     messages::signal_or_timeout,
@@ -41,4 +53,9 @@ mainspring_workflow::export!(
     plain::sleeps,
     resets::collects_in_two_runs,
     resets::waits_for_a_child,
+    steps::goes_on,
+    steps::local_step,
+    steps::notes,
+    steps::patches,
+    steps::saga,
 );

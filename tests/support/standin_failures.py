@@ -1,0 +1,57 @@
+"""The guest's `failures.rs` once more, in Python. See `standins.py`."""
+
+from datetime import timedelta
+
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    FailureError,
+    TerminatedError,
+    TimeoutError,
+    WorkflowAlreadyStartedError,
+)
+
+
+def milliseconds(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(milliseconds=value)
+
+
+def describe(error: BaseException) -> list[dict]:
+    """What a test wants to know of a failure and its causes, outermost first. The outermost message is each SDK's own."""
+    if isinstance(error, WorkflowAlreadyStartedError):
+        # Temporal's SDK for Python has an exception of its own for what the others know by a type.
+        return [one("application", str(error), ["WorkflowExecutionAlreadyStarted", False])]
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None:
+        chain.append(cause)
+    return [told(link) for link in (chain[1:] or chain)]
+
+
+def told(error: BaseException) -> dict:
+    match error:
+        case ApplicationError():
+            return one("application", error.message, [error.type or "", error.non_retryable])
+        case TimeoutError():
+            return one("timeout", error.message, pascal(error.type.name))
+        case CancelledError():
+            return one("canceled", error.message, None)
+        case TerminatedError():
+            return one("terminated", error.message, None)
+        case ActivityError():
+            return one("activity", error.message, pascal(error.retry_state.name))
+        case ChildWorkflowError():
+            return one("child", error.message, pascal(error.retry_state.name))
+        case FailureError():
+            return one("other", error.message, None)
+        case _:
+            return one("other", str(error), None)
+
+
+def one(kind: str, message: str, more) -> dict:
+    return {"kind": kind, "message": message, "more": more}
+
+
+def pascal(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
