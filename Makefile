@@ -55,7 +55,7 @@ setup: .venv/ready ## The wasm target, rustfmt, clippy and the virtual environme
 	@installed="$$(rustup component list --installed)"; for component in rustfmt clippy; do \
 	    grep -q "^$$component" <<<"$$installed" || rustup component add $$component; done
 
-.venv/ready: tests/requirements.txt examples/order/python/requirements.txt
+.venv/ready: tests/requirements.txt examples/order/python/requirements.txt guest-sdk/python/requirements.txt
 	python3 -m venv .venv
 	$(python) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@

@@ -15,8 +15,6 @@ from pathlib import Path
 
 from .diagnosis import explain
 
-# What this was written and tested with: what componentize-py makes of a world may differ with every version.
-COMPONENTIZE_PY = "0.25.0"
 WORLD = "mainspring:workflow/workflow"
 # `mainspring_guest.app` reports to us by a line that begins so.
 _REPORT = b"mainspring-build: "
@@ -159,7 +157,7 @@ def componentize_py() -> list[str]:
     if not program.exists():
         raise BuildError(
             f"componentize-py is not installed for {sys.executable}: run "
-            f"`{Path(sys.executable).name} -m pip install componentize-py=={COMPONENTIZE_PY}`",
+            f"`{Path(sys.executable).name} -m pip install -r {_SDK / 'requirements.txt'}`",
             2,
         )
     return [str(program)]

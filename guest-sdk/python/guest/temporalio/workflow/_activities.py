@@ -92,8 +92,9 @@ def start_activity(
     else:
         raise TypeError("Activity must be a string or callable")
     _must_have_a_timeout(start_to_close_timeout, schedule_to_close_timeout)
+    number = run.next_activity_number()
     options = activities.ActivityOptions(
-        activity_id=activity_id or str(run.next_activity_number()),
+        activity_id=activity_id or str(number),
         task_queue=task_queue,
         schedule_to_close_timeout=wire.timeout_to_wit(schedule_to_close_timeout),
         schedule_to_start_timeout=wire.timeout_to_wit(schedule_to_start_timeout),
