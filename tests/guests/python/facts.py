@@ -4,55 +4,18 @@ import asyncio
 import random
 import time
 import uuid
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from enum import IntEnum, StrEnum
-from typing import Any, Literal, NewType, Optional, TypedDict
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     import activities
+    from values import Box, Colour, Size
 
 TEN_SECONDS = timedelta(seconds=10)
 KEYWORD = SearchAttributeKey.for_keyword("CustomKeywordField")
 NUMBER = SearchAttributeKey.for_int("CustomIntField")
-
-
-class Colour(StrEnum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Size(IntEnum):
-    SMALL = 1
-    LARGE = 2
-
-
-class Address(TypedDict):
-    street: str
-    number: int
-
-
-UserId = NewType("UserId", str)
-
-
-@dataclass
-class Box:
-    colour: Colour
-    size: Size
-    made: datetime
-    id: uuid.UUID
-    owner: UserId
-    address: Address
-    kind: Literal["round", "square"]
-    inner: Optional["Box"] = None
-    tags: set[str] = field(default_factory=set)
-    pair: tuple[int, str] = (0, "")
-    by_number: dict[int, list[float]] = field(default_factory=dict)
-    anything: Any = None
-    data: bytes | None = None
 
 
 @workflow.defn
@@ -186,7 +149,8 @@ class TakingTurns:
                 await asyncio.sleep(0)
             async with few:
                 log.append(f"{name} is one of two")
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
             log.append(f"{name} ends")
 
         tasks = [asyncio.create_task(walker(name)) for name in "abcd"]
