@@ -258,14 +258,16 @@ async def test_describe_a_run_in_all_its_states(run):
 
 async def test_describe_names_the_last_failure_of_a_workflow_task(run):
     async def script(side):
-        handle = await side.start("NoSuchWorkflow")
+        handle = await side.client.start_workflow("NoSuchWorkflow", id=f"{side.case} x", task_queue=side.queue)
 
         async def is_tried_again():
             return (await handle.describe()).raw_description.pending_workflow_task.attempt >= 2
 
         await eventually(is_tried_again, "the workflow task fails and is tried again")
-        pending = (await description(side, handle))["pendingWorkflowTask"]
-        side.note("state", pending["state"])
+        # When the next attempt begins is open, and so is what an SDK says of a workflow that it does not know.
+        history = await handle.fetch_history()
+        failed = next(event for event in history.events if event.HasField("workflow_task_failed_event_attributes"))
+        side.note("attempts", failed.workflow_task_failed_event_attributes.cause)
         await handle.terminate()
 
     await run(script)

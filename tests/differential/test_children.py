@@ -34,14 +34,24 @@ ENDINGS = {
         },
     ),
 }
+# These end in their first workflow task.
+AT_ONCE = {"a failure", "everything set"}
 
 
 @pytest.mark.parametrize("what", ENDINGS)
 async def test_how_children_end(run, what):
     async def script(side):
         workflow, args, options = ENDINGS[what]
-        handle = await side.start("Parent", workflow, args, options | {"workflow_id": side.id("child")})
-        side.note("result", await handle.result())
+        options = options | {"workflow_id": side.id("child")}
+        if what not in AT_ONCE:
+            handle = await side.start("Parent", workflow, args, options)
+            side.note("result", await handle.result())
+            return
+        # The child begins once its parent knows that it has started: else both may be told in one workflow task.
+        handle = await side.start("Parent", workflow, args, options | {"task_queue": f"late {what}"})
+        await side.until(handle, "ChildWorkflowExecutionStarted")
+        async with side.server.deployed("guest-kitchen", f"late {what}"):
+            side.note("result", await handle.result())
 
     await run(script)
 

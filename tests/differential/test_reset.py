@@ -169,6 +169,7 @@ async def test_a_reset_is_done_once_for_each_request_id(run):
         await side.until(latest, "WorkflowTaskCompleted")
         again = await side.outcome(reset(side, handle, 4))
         side.note("the same run", again.get("runId") == first.run_id)
+        await side.until(side.client.get_workflow_handle(handle.id), "WorkflowTaskCompleted")
         await latest.terminate()
 
     await run(script)

@@ -19,14 +19,16 @@ def milliseconds(value: float | None) -> timedelta | None:
 
 
 def describe(error: BaseException) -> list[dict]:
-    """What a test wants to know of a failure and its causes, outermost first. The outermost message is each SDK's own."""
+    """What a test wants to know of a failure and its causes, outermost first. Messages are told where they come from code
+    of users or from the server, and not where an SDK makes them."""
     if isinstance(error, WorkflowAlreadyStartedError):
         # Temporal's SDK for Python has an exception of its own for what the others know by a type.
-        return [one("application", str(error), ["WorkflowExecutionAlreadyStarted", False])]
+        cause = one("application", str(error), ["WorkflowExecutionAlreadyStarted", True])
+        return [one("child", None, "NonRetryableFailure"), cause]
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
-    return [told(link) for link in (chain[1:] or chain)]
+    return [told(link) for link in chain]
 
 
 def told(error: BaseException) -> dict:
@@ -34,22 +36,22 @@ def told(error: BaseException) -> dict:
         case ApplicationError():
             return one("application", error.message, [error.type or "", error.non_retryable])
         case TimeoutError():
-            return one("timeout", error.message, pascal(error.type.name))
+            return one("timeout", None, pascal(error.type.name))
         case CancelledError():
-            return one("canceled", error.message, None)
+            return one("canceled", None, None)
         case TerminatedError():
-            return one("terminated", error.message, None)
+            return one("terminated", None, None)
         case ActivityError():
-            return one("activity", error.message, pascal(error.retry_state.name))
+            return one("activity", None, pascal(error.retry_state.name))
         case ChildWorkflowError():
-            return one("child", error.message, pascal(error.retry_state.name))
+            return one("child", None, pascal(error.retry_state.name))
         case FailureError():
-            return one("other", error.message, None)
+            return one("other", None, None)
         case _:
-            return one("other", str(error), None)
+            return one("other", None, None)
 
 
-def one(kind: str, message: str, more) -> dict:
+def one(kind: str, message: str | None, more) -> dict:
     return {"kind": kind, "message": message, "more": more}
 
 

@@ -8,7 +8,7 @@ from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from .standin_failures import describe, milliseconds
+from .standin_failures import describe, milliseconds, one
 
 SECONDS_30 = timedelta(seconds=30)
 MILLISECOND = timedelta(milliseconds=1)
@@ -31,8 +31,9 @@ class LocalStep:
             result = await workflow.execute_local_activity(
                 step, unlucky, schedule_to_close_timeout=SECONDS_30, retry_policy=policy
             )
-        except ActivityError as error:
-            return {"failure": describe(error)}
+        except ApplicationError as error:
+            # The SDK for Python gives the error of a local activity as it is.
+            return {"failure": [one("activity", None, "MaximumAttemptsReached"), *describe(error)]}
         return {"result": result}
 
 

@@ -86,21 +86,32 @@ class Info:
         def ms(duration: timedelta | None) -> int | None:
             return None if duration is None else int(duration / timedelta(milliseconds=1))
 
+        last_failure = workflow.get_last_failure()
         return {
             "namespace": info.namespace,
             "workflow_id": info.workflow_id,
             "run_id": info.run_id,
+            "first_execution_run_id": info.first_execution_run_id,
+            "continued_execution_run_id": info.continued_run_id,
             "workflow_type": info.workflow_type,
             "task_queue": info.task_queue,
             "attempt": info.attempt,
             "parent": [info.parent.workflow_id, info.parent.run_id] if info.parent else None,
             "root": [info.root.workflow_id, info.root.run_id] if info.root else None,
+            "start_time_ms": int(info.start_time.timestamp() * 1000),
             "execution_timeout_ms": ms(info.execution_timeout),
             "run_timeout_ms": ms(info.run_timeout),
             "task_timeout_ms": ms(info.task_timeout),
+            "has_retry_policy": info.retry_policy is not None,
             "memo": list(workflow.memo()),
+            "search_attributes": [pair.key.name for pair in info.typed_search_attributes],
             "header": list(info.headers),
             "note": workflow.memo_value("note", None),
+            "last_result": workflow.get_last_completion_result(),
+            "last_failure": last_failure and str(last_failure),
+            "history_length": info.get_current_history_length(),
+            "history_size_bytes": info.get_current_history_size(),
+            "continue_as_new_suggested": info.is_continue_as_new_suggested(),
         }
 
 
@@ -108,7 +119,8 @@ def describe(error: ActivityError) -> dict:
     cause = error.cause
     application = cause if isinstance(cause, ApplicationError) else None
     return {
-        "cause": cause.message,
+        # The word of the guest's host: an SDK's own.
+        "cause": "Activity canceled" if is_cancelled_exception(error) else cause.message,
         "type": application and application.type,
         "non_retryable": application and application.non_retryable,
         "detail": application.details[0] if application and application.details else None,

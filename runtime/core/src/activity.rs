@@ -24,6 +24,7 @@ use mainspring_api::{
 
 use crate::{
     Rejection, RunState, Step, Time, failure,
+    limits::temporal as limits,
     retry::{self, Verdict},
     time, validate,
 };
@@ -126,8 +127,8 @@ impl Activity {
             Phase::Started => self.running_deadline(),
             Phase::Ended => return None,
         };
-        // Where two fall together, the wider one is named, as in Temporal.
-        [to_close, own].into_iter().flatten().min_by_key(|(at, _)| *at)
+        // Where two fall together, the narrower one is named, as in Temporal.
+        [own, to_close].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn running_deadline(&self) -> Option<(Time, Option<TimeoutType>)> {
@@ -181,7 +182,15 @@ impl RunState {
                 .filter(|activity| activity.attempt == *attempt && activity.phase == Phase::Started),
             ActivityRef::Id(id) => self.activity_by_id(id).filter(|activity| activity.phase != Phase::Ended),
         };
-        found.ok_or_else(missing)
+        found.ok_or_else(|| match reference {
+            ActivityRef::Attempt { .. } => missing(),
+            ActivityRef::Id(id) => {
+                let id = &id[..id.floor_char_boundary(limits::ID_BYTES)];
+                Rejection::not_found(format!(
+                    "cannot find pending activity with ActivityID {id}, check workflow execution history for more details"
+                ))
+            }
+        })
     }
 }
 
@@ -280,7 +289,9 @@ impl Step<'_> {
             ActivityOutcome::Canceled(details) => {
                 validate::payloads("Cancellation details", details.as_ref())?;
                 let Some(latest_cancel_requested_event_id) = activity.cancel_requested_event_id else {
-                    return Err(Rejection::invalid("Activity cancellation was not requested."));
+                    return Err(Rejection::invalid(
+                        "unable to mark activity as canceled without activity being request canceled first",
+                    ));
                 };
                 let canceled = ActivityTaskCanceledEventAttributes {
                     details,
@@ -320,7 +331,9 @@ impl Step<'_> {
     }
 
     fn time_out_activity(&mut self, activity: &Activity, timeout_type: TimeoutType) {
-        let failure = failure::timeout(timeout_type, activity.heartbeat_details.clone());
+        // What the last heartbeat brought is told by the timeout that follows from its absence, and by no other.
+        let heartbeat_details = activity.heartbeat_details.clone().filter(|_| timeout_type == TimeoutType::Heartbeat);
+        let failure = failure::timeout(timeout_type, heartbeat_details);
         let verdict = match timeout_type {
             // Neither can be mended by another attempt.
             TimeoutType::ScheduleToClose | TimeoutType::ScheduleToStart => Some(RetryState::Timeout),
@@ -329,7 +342,7 @@ impl Step<'_> {
         if let Some(retry_state) = verdict {
             let started = activity.phase == Phase::Started;
             let timed_out = ActivityTaskTimedOutEventAttributes {
-                failure: Some(failure),
+                failure: Some(final_timeout(activity, timeout_type, failure, retry_state)),
                 scheduled_event_id: activity.scheduled_event_id,
                 started_event_id: if started { STARTED_EVENT_PENDING } else { 0 },
                 retry_state: retry_state.into(),
@@ -409,7 +422,12 @@ impl Step<'_> {
             identity: identity.to_owned(),
             ..Default::default()
         };
-        self.record(canceled.into());
+        if let Some(open) = self.state.activities.get_mut(&scheduled_event_id) {
+            open.phase = Phase::Ended;
+        }
+        // It is no command's event: it stands behind those of all the commands of the task.
+        let event = self.event(canceled.into());
+        self.state.buffered.push(event);
         self.ready_activities.remove(&scheduled_event_id);
         true
     }
@@ -457,6 +475,17 @@ impl Step<'_> {
         self.dirty = true;
         self.touched_activities.insert(scheduled_event_id);
     }
+}
+
+/// The failure of the timeout after which nothing more is tried, in Temporal's words. What the attempt before failed of
+/// is its cause.
+fn final_timeout(activity: &Activity, timeout_type: TimeoutType, timeout: Failure, retry_state: RetryState) -> Failure {
+    let of_an_attempt = matches!(timeout_type, TimeoutType::StartToClose | TimeoutType::Heartbeat);
+    let timeout = match retry_state {
+        RetryState::Timeout if of_an_attempt => failure::no_time_for_retry(),
+        _ => timeout,
+    };
+    Failure { cause: activity.last_failure.clone().map(Box::new), ..timeout }
 }
 
 /// A text as every SDK's JSON converter writes it.

@@ -1,10 +1,14 @@
 //! A run in Temporal's own words, for lists and descriptions.
 
+use std::collections::HashMap;
+
 use mainspring_api::{
-    enums::{PendingActivityState, PendingWorkflowTaskState},
+    activity::ActivityOptions,
+    enums::{EventType, PendingActivityState, PendingWorkflowTaskState},
+    taskqueue::TaskQueue,
     workflow::{
-        PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig,
-        WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
+        PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, RequestIdInfo,
+        WorkflowExecutionConfig, WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
     },
 };
 
@@ -48,8 +52,8 @@ impl RunState {
     pub fn execution_config(&self) -> WorkflowExecutionConfig {
         WorkflowExecutionConfig {
             task_queue: self.started.task_queue.clone(),
-            workflow_execution_timeout: Some(self.started.workflow_execution_timeout.unwrap_or_default()),
-            workflow_run_timeout: Some(self.started.workflow_run_timeout.unwrap_or_default()),
+            workflow_execution_timeout: self.started.workflow_execution_timeout,
+            workflow_run_timeout: self.started.workflow_run_timeout,
             default_workflow_task_timeout: self.started.workflow_task_timeout,
             user_metadata: self.user_metadata.clone(),
         }
@@ -63,8 +67,16 @@ impl RunState {
             last_reset_time: self.reset.as_ref().map(|reset| reset.time.to_proto()),
             original_start_time: Some(self.original_start_time.to_proto()),
             reset_run_id: self.reset_run_id.clone(),
+            request_id_infos: self.request_id_infos(),
             ..Default::default()
         }
+    }
+
+    /// Which request has started the run.
+    fn request_id_infos(&self) -> HashMap<String, RequestIdInfo> {
+        let started =
+            RequestIdInfo { event_type: EventType::WorkflowExecutionStarted.into(), event_id: 1, buffered: false };
+        HashMap::from([(self.start_request_id.clone(), started)])
     }
 
     pub fn pending_activities(&self) -> Vec<PendingActivityInfo> {
@@ -124,6 +136,25 @@ impl Activity {
                 .then(|| time::to_proto(retry::interval(&policy, self.attempt.saturating_sub(1)))),
             last_attempt_complete_time: self.last_attempt_end.map(Time::to_proto),
             next_attempt_schedule_time: backing_off.then(|| self.attempt_scheduled_time.to_proto()),
+            activity_options: Some(self.options()),
+            ..Default::default()
+        }
+    }
+
+    fn options(&self) -> ActivityOptions {
+        let scheduled = &self.scheduled;
+        ActivityOptions {
+            task_queue: Some(TaskQueue {
+                name: self.task_queue().to_owned(),
+                normal_name: self.task_queue().to_owned(),
+                ..Default::default()
+            }),
+            schedule_to_close_timeout: scheduled.schedule_to_close_timeout,
+            schedule_to_start_timeout: scheduled.schedule_to_start_timeout,
+            start_to_close_timeout: scheduled.start_to_close_timeout,
+            heartbeat_timeout: scheduled.heartbeat_timeout,
+            retry_policy: scheduled.retry_policy.clone(),
+            priority: scheduled.priority.clone(),
             ..Default::default()
         }
     }

@@ -91,6 +91,15 @@ pub fn timeout(timeout_type: TimeoutType, last_heartbeat_details: Option<Payload
     }
 }
 
+/// An activity's attempt has run out of time, and the activity has no time for another one.
+pub fn no_time_for_retry() -> Failure {
+    Failure {
+        message: "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying"
+            .into(),
+        ..timeout(TimeoutType::ScheduleToClose, None)
+    }
+}
+
 /// The failure within its size limit. One that is too large is replaced by what fits of its message, as Temporal does.
 pub fn truncated(failure: Failure) -> Failure {
     if failure.encoded_len() <= limits::FAILURE_BYTES {

@@ -116,7 +116,7 @@ impl<'a> Step<'a> {
         any
     }
 
-    fn event(&self, attributes: Attributes) -> HistoryEvent {
+    pub(crate) fn event(&self, attributes: Attributes) -> HistoryEvent {
         HistoryEvent {
             event_time: Some(self.now.to_proto()),
             event_type: event_type(&attributes).into(),

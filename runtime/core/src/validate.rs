@@ -10,10 +10,16 @@ use crate::{Rejection, limits::temporal as limits};
 
 /// An id or a name: given, and not too long.
 pub fn name(what: &str, value: &str) -> Result<(), Rejection> {
-    if value.is_empty() {
-        return Err(Rejection::invalid(format!("{what} is not set on request.")));
-    }
+    given(what, value)?;
     optional_name(what, value)
+}
+
+/// An id or a name that is looked for: too long a one is not found.
+pub fn given(what: &str, value: &str) -> Result<(), Rejection> {
+    match value {
+        "" => Err(Rejection::invalid(format!("{what} is not set on request."))),
+        _ => Ok(()),
+    }
 }
 
 /// An id or a name that may be left out.

@@ -325,6 +325,9 @@ impl Step<'_> {
         let mut needs_task = self.carry_out(deeds, completed_event_id, &identity);
         if self.state.is_running() {
             needs_task |= self.flush_buffered();
+        } else {
+            // The ends of activities that it canceled in the same breath: nobody is left to see them.
+            self.state.buffered.clear();
         }
         self.enforce_history_limits();
         if needs_task {

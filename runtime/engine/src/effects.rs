@@ -31,7 +31,17 @@ use crate::{
 pub fn deliver(shared: &Arc<Shared>, from: &RunKey, effect: Effect) {
     let key = effect.key();
     let answers = Answers { shared: Arc::clone(shared), to: from.clone() };
+    let to_itself = |target: &WorkflowExecution| target.workflow_id == from.workflow.workflow_id;
     match effect {
+        // As in Temporal, a workflow does not find itself.
+        Effect::Signal { initiated_event_id, target, .. } if to_itself(&target) => {
+            let cause = SignalExternalWorkflowExecutionFailedCause::ExternalWorkflowExecutionNotFound;
+            answers.send(move |step| step.external_signaled(initiated_event_id, Err(cause)));
+        }
+        Effect::Cancel { initiated_event_id, target, .. } if to_itself(&target) => {
+            let cause = CancelFailed::ExternalWorkflowExecutionNotFound;
+            answers.send(move |step| step.external_cancel_requested(initiated_event_id, Err(cause)));
+        }
         Effect::StartChild { initiated_event_id, start } => start_child(answers, initiated_event_id, start),
         Effect::Signal { initiated_event_id, target, signal } => {
             let again = Effect::Signal { initiated_event_id, target: target.clone(), signal: signal.clone() };

@@ -13,7 +13,7 @@ pub enum EngineError {
     #[error("Namespace {0} is not found.")]
     NamespaceNotFound(String),
     /// No run fits the workflow id and run id.
-    #[error("workflow execution not found for workflow ID {workflow_id:?}{}", with_run(run_id))]
+    #[error("{}", no_such_workflow(workflow_id, run_id))]
     WorkflowNotFound { workflow_id: String, run_id: String },
     #[error("no module {0}")]
     ModuleNotFound(String),
@@ -40,6 +40,9 @@ pub enum EngineError {
     Damaged(String),
 }
 
-fn with_run(run_id: &str) -> String {
-    if run_id.is_empty() { String::new() } else { format!(" and run ID {run_id:?}") }
+fn no_such_workflow(workflow_id: &str, run_id: &str) -> String {
+    match run_id {
+        "" => format!("workflow not found for ID: {workflow_id}"),
+        run_id => format!("workflow execution not found for workflow ID {workflow_id:?} and run ID {run_id:?}"),
+    }
 }

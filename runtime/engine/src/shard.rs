@@ -38,6 +38,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 pub use self::queries::Query;
+pub use self::starts::Also;
 use self::starts::NewRun;
 use crate::{
     EngineError, RunRef, Started,
@@ -66,7 +67,7 @@ pub enum Request {
         run: Uuid,
         start: Box<StartWorkflow>,
         /// What the run that the start comes to, a new one or an existing one, is to take with it.
-        also: Option<Work>,
+        also: Option<Also>,
         reply: StartReply,
     },
     Query {
@@ -586,15 +587,18 @@ fn leave(
         if let Some(head) = head {
             shared.notifier.notify(from.run, head);
         }
-        for effect in effects {
-            effects::deliver(shared, from, effect);
-        }
         for news in update_news {
             shared.updates.tell(&from.run.to_string(), news);
         }
     }
     for reply in replies {
         reply(durable.as_ref().map_err(|error| EngineError::Unavailable(error.to_string())).copied());
+    }
+    // Behind the replies: a parent hears that its child was asked to cancel before it hears that it was canceled.
+    if durable.is_ok() {
+        for effect in effects {
+            effects::deliver(shared, from, effect);
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     engine::stopped,
     keys::{RunKey, WorkflowKey},
     run::{Reply, Work, read_history},
-    shard::Request,
+    shard::{Also, Request},
 };
 
 /// How far an update must be before its client is answered.
@@ -138,7 +138,7 @@ impl Engine {
         let update_id = request.meta.as_ref().map(|meta| meta.update_id.clone()).unwrap_or_default();
         let workflow = self.workflow(namespace, &start.workflow_id)?;
         let (look, looked) = self.look(&update_id, stage, move |step| step.request_update(request));
-        let started = self.start(workflow.clone(), start, Some(look)).await?;
+        let started = self.start(workflow.clone(), start, Some(Also::Work(look))).await?;
         Ok((started, self.follow_update(workflow, update_id, looked, wait).await))
     }
 

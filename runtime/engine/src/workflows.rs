@@ -9,8 +9,7 @@ use crate::{
     Engine, EngineError, RunDescription, RunRef, Started,
     engine::stopped,
     keys::{RunKey, WorkflowKey},
-    run::Work,
-    shard::Request,
+    shard::{Also, Request},
 };
 
 impl Engine {
@@ -26,7 +25,7 @@ impl Engine {
         &self,
         workflow: WorkflowKey,
         start: StartWorkflow,
-        also: Option<Work>,
+        also: Option<Also>,
     ) -> Result<Started, EngineError> {
         let (sender, receiver) = oneshot::channel();
         let reply = Box::new(move |started| {
@@ -46,15 +45,14 @@ impl Engine {
         signal: Signal,
     ) -> Result<Started, EngineError> {
         start.validate()?;
+        // Before the run begins, so that it does not begin without it.
+        signal.validate()?;
         let workflow = self.workflow(namespace, &start.workflow_id)?;
         let (sender, receiver) = oneshot::channel();
-        let also: Work = Box::new(move |step| {
-            let signaled = step.and_then(|step| Ok(step.signal(signal)?));
-            Box::new(move |durable| {
-                let _ = sender.send(durable.and(signaled));
-            })
+        let signaled = Box::new(move |signaled| {
+            let _ = sender.send(signaled);
         });
-        let started = self.start(workflow, start, Some(also)).await?;
+        let started = self.start(workflow, start, Some(Also::Signal(Box::new(signal), signaled))).await?;
         receiver.await.map_err(|_| stopped())??;
         Ok(started)
     }

@@ -72,7 +72,6 @@ fn continued(
         input: payloads_to_proto(continuation.input),
         workflow_run_timeout: continuation.run_timeout.map(duration_to_proto).transpose()?,
         workflow_task_timeout: continuation.task_timeout.map(duration_to_proto).transpose()?,
-        initiator: ContinueAsNewInitiator::Workflow.into(),
         retry_policy: match continuation.retry_policy {
             Some(policy) => Some(retry_policy_to_proto(policy)?),
             None => started.retry_policy.clone(),

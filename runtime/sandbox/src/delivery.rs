@@ -23,12 +23,15 @@ use crate::{
     convert::{
         failure::{
             ActivityEnd, ChildEnd, activity_failure, canceled_activity, child_failure, failure_to_guest, refusal,
-            retry_state, single,
+            retry_state, single, undelivered,
         },
         payload::{header_to_guest, payloads_to_guest},
     },
     operations::{Delivered, EndedActivity, EndedChild, Operations},
 };
+
+/// The type of a failure to reach another workflow, as Temporal's SDKs have it.
+const NO_SUCH_WORKFLOW: &str = "ExternalWorkflowExecutionNotFound";
 
 /// Activities that have begun and not ended, as far as the journal has told: scheduled event to started event.
 pub type BegunActivities = HashMap<i64, i64>;
@@ -145,20 +148,20 @@ pub fn deliver(
             Ok(end_external(id, end.initiated_event_id, operations, None)?)
         }
         Attributes::SignalExternalWorkflowExecutionFailedEventAttributes(end) => {
-            let message = match end.cause() {
+            let (message, failure_type) = match end.cause() {
                 SignalExternalWorkflowExecutionFailedCause::SignalCountLimitExceeded => {
-                    "Unable to signal external workflow because it has too many signals"
+                    ("Unable to signal external workflow because it has too many signals", "SignalCountLimitExceeded")
                 }
-                _ => "Unable to signal external workflow because it was not found",
+                _ => ("Unable to signal external workflow because it was not found", NO_SUCH_WORKFLOW),
             };
-            let failure = refusal(message, "");
+            let failure = undelivered(message, failure_type);
             Ok(end_external(id, end.initiated_event_id, operations, Some(failure))?)
         }
         Attributes::ExternalWorkflowExecutionCancelRequestedEventAttributes(end) => {
             Ok(end_external(id, end.initiated_event_id, operations, None)?)
         }
         Attributes::RequestCancelExternalWorkflowExecutionFailedEventAttributes(end) => {
-            let failure = refusal("Unable to cancel external workflow because it was not found", "");
+            let failure = undelivered("Unable to cancel external workflow because not found", NO_SUCH_WORKFLOW);
             Ok(end_external(id, end.initiated_event_id, operations, Some(failure))?)
         }
         // The run ended from outside: nothing that the module did or could do.

@@ -19,7 +19,7 @@
 use mainspring_api::{
     enums::{ResourceExhaustedCause, ResourceExhaustedScope},
     errordetails::{
-        NamespaceNotFoundFailure, NotFoundFailure, QueryFailedFailure, ResourceExhaustedFailure,
+        NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure, ResourceExhaustedFailure,
         WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
     },
 };
@@ -43,6 +43,12 @@ impl Fault {
 
     pub fn unsupported(message: impl Into<String>) -> Fault {
         Fault(Status::unimplemented(message))
+    }
+
+    /// A client would not learn that an update is lost before the workflow has heard of it.
+    pub fn admitted_only() -> Fault {
+        let message = "UpdateWorkflowExecution issued asynchronously and waiting on update admitted is not supported.";
+        with_detail(Code::PermissionDenied, message, &PermissionDeniedFailure::default())
     }
 
     /// Too many are at it; another try may find room.

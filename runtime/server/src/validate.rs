@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use mainspring_api::{common::WorkflowExecution, taskqueue::TaskQueue};
-use mainspring_core::validate;
-use mainspring_engine::RunRef;
+use mainspring_core::{limits::temporal, validate};
+use mainspring_engine::{EngineError, RunRef};
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
@@ -19,9 +19,22 @@ const RESERVED_TASK_QUEUES: &str = "/_sys/";
 /// The run that a request is about; its run id may be left out.
 pub(crate) fn run(execution: Option<WorkflowExecution>) -> Result<RunRef, Fault> {
     let execution = execution.ok_or_else(|| Fault::invalid("Execution is not set on request."))?;
-    validate::name("WorkflowId", &execution.workflow_id)?;
+    if execution.workflow_id.is_empty() {
+        return Err(Fault::invalid("WorkflowId is not set on request."));
+    }
     run_id(&execution.run_id)?;
+    workflow_id(&execution.workflow_id, &execution.run_id)?;
     Ok(RunRef { workflow_id: execution.workflow_id, run_id: execution.run_id, first_execution_run_id: String::new() })
+}
+
+/// No workflow has an id that is longer than a start may give it.
+pub(crate) fn workflow_id(workflow_id: &str, run_id: &str) -> Result<(), Fault> {
+    if workflow_id.len() <= temporal::ID_BYTES {
+        return Ok(());
+    }
+    // It is named as far as an answer has room for it.
+    let end = workflow_id.floor_char_boundary(temporal::ID_BYTES);
+    Err(EngineError::WorkflowNotFound { workflow_id: workflow_id[..end].to_owned(), run_id: run_id.to_owned() }.into())
 }
 
 /// The same, of a chain of runs that began with `first_execution_run_id`, unless it is empty.

@@ -1,7 +1,10 @@
 //! Starting workflows: the policies of a workflow id, applied by its only writer.
 
 use mainspring_api::enums::WorkflowExecutionStatus as Status;
-use mainspring_core::workflow::{StartDecision, StartWorkflow};
+use mainspring_core::{
+    signal::Signal,
+    workflow::{StartDecision, StartWorkflow},
+};
 use uuid::Uuid;
 
 use super::{Request, Shard, StartReply, Workflow, current_run};
@@ -11,11 +14,30 @@ use crate::{
     run::{LoadedRun, Reply, Work},
 };
 
+/// What the run that a start comes to, a new one or an existing one, is to take with it.
+pub enum Also {
+    /// In a new run it stands ahead of the first workflow task. With it goes who is told what became of it.
+    Signal(Box<Signal>, Reply),
+    Work(Work),
+}
+
+impl Also {
+    fn into_work(self) -> Work {
+        match self {
+            Also::Work(work) => work,
+            Also::Signal(signal, reply) => Box::new(move |step| {
+                let signaled = step.and_then(|step| Ok(step.signal(*signal)?));
+                Box::new(move |durable| reply(durable.and(signaled)))
+            }),
+        }
+    }
+}
+
 /// What a start brings.
 pub(super) struct NewRun {
     pub start: Box<StartWorkflow>,
     /// What the run that the start comes to is to take with it.
-    pub also: Option<Work>,
+    pub also: Option<Also>,
     pub reply: StartReply,
 }
 
@@ -40,7 +62,7 @@ impl Shard {
             None => self.reply_in_order(told),
             Some(also) => {
                 let run = RunRef { workflow_id: key.workflow_id.clone(), run_id, ..RunRef::default() };
-                self.take_work(key, &run, both(also, told));
+                self.take_work(key, &run, both(also.into_work(), told));
             }
         }
     }
@@ -76,10 +98,20 @@ impl Shard {
     fn begin(&mut self, workflow: WorkflowKey, run: Uuid, new: NewRun) {
         let key = RunKey { workflow: workflow.clone(), run };
         let mut loaded = LoadedRun::new(key.clone(), &self.shared.namespaces.name_of(workflow.namespace));
-        loaded.step(|step| step.begin(*new.start));
-        loaded.pending.replies.push(tell(new.reply, run.to_string(), true, Status::Running));
-        if let Some(also) = new.also {
-            loaded.apply(also);
+        let told = tell(new.reply, run.to_string(), true, Status::Running);
+        match new.also {
+            Some(Also::Signal(signal, signaled)) => {
+                let begun = loaded.step(|step| step.begin_with_signal(*new.start, *signal));
+                loaded.pending.replies.push(Box::new(move |durable| signaled(durable.and(begun.map_err(Into::into)))));
+                loaded.pending.replies.push(told);
+            }
+            also => {
+                loaded.step(|step| step.begin(*new.start));
+                loaded.pending.replies.push(told);
+                if let Some(also) = also {
+                    loaded.apply(also.into_work());
+                }
+            }
         }
         let entry = self.workflows.get_or_insert_mut(workflow, Workflow::default);
         entry.current = Some(current_run(&loaded.current_row()).ok());

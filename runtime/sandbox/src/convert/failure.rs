@@ -245,9 +245,18 @@ pub fn single(message: &str, kind: wit::FailureKind) -> wit::Failure {
 
 /// An application failure of the server's own making.
 pub fn refusal(message: &str, failure_type: &str) -> wit::Failure {
+    application(message, failure_type, true)
+}
+
+/// Why a message did not reach another workflow. Another try may find it.
+pub fn undelivered(message: &str, failure_type: &str) -> wit::Failure {
+    application(message, failure_type, false)
+}
+
+fn application(message: &str, failure_type: &str, non_retryable: bool) -> wit::Failure {
     let kind = wit::FailureKind::Application(wit::ApplicationFailure {
         type_: failure_type.to_owned(),
-        non_retryable: true,
+        non_retryable,
         details: Vec::new(),
         next_retry_delay: None,
     });

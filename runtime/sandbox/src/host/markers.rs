@@ -61,11 +61,10 @@ impl HostState {
             Patch::New => {
                 let command = marker(patches::MARKER.to_owned(), patches::details(&id, deprecated), None);
                 self.operations.tell(command, None, &self.limits)?;
-                if !deprecated {
-                    let taken = json_payload(&self.patches.taken().into());
-                    let attributes = HashMap::from([(patches::SEARCH_ATTRIBUTE.to_owned(), taken)]);
-                    self.operations.tell(upsert_search_attributes(attributes), None, &self.limits)?;
-                }
+                let mut taken = json_payload(&self.patches.taken().into());
+                taken.metadata.insert("type".to_owned(), b"KeywordList".to_vec());
+                let attributes = HashMap::from([(patches::SEARCH_ATTRIBUTE.to_owned(), taken)]);
+                self.operations.tell(upsert_search_attributes(attributes), None, &self.limits)?;
                 Ok(true)
             }
         }

@@ -6,6 +6,7 @@ use mainspring_api::{
     workflowservice::*,
 };
 use mainspring_core::{
+    Rejection,
     activity::{ActivityOutcome, ActivityRef},
     limits::temporal,
     time, validate as core_validate,
@@ -93,9 +94,13 @@ impl Named {
         activity_id: String,
     ) -> Result<Named, Fault> {
         let namespace = frontend.namespace(namespace)?.name;
-        core_validate::name("WorkflowId", &workflow_id)?;
         validate::run_id(&run_id)?;
-        core_validate::name("ActivityId", &activity_id)?;
+        core_validate::given("ActivityId", &activity_id)?;
+        if workflow_id.is_empty() {
+            // An activity without a workflow, which Temporal has and Mainspring has not.
+            return Err(Rejection::not_found(format!("activity not found for ID: {activity_id}")).into());
+        }
+        validate::workflow_id(&workflow_id, &run_id)?;
         let run = RunRef { workflow_id, run_id, ..Default::default() };
         Ok(Named { namespace, target: ActivityTarget { run, activity: ActivityRef::Id(activity_id) } })
     }

@@ -20,6 +20,7 @@ mod workflow;
 use std::{future::Future, sync::Arc};
 
 use mainspring_api::{server::workflowservice::workflow_service_server::WorkflowService, workflowservice::*};
+use mainspring_core::validate as core_validate;
 use mainspring_engine::{Engine, Namespace};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -41,6 +42,7 @@ impl Frontend {
         if name.is_empty() {
             return Err(Fault::invalid("Namespace is empty."));
         }
+        core_validate::optional_name("Namespace", name)?;
         Ok(self.engine.namespace(name)?)
     }
 

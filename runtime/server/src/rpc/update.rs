@@ -41,7 +41,6 @@ pub(super) async fn poll(
     let namespace = frontend.namespace(&request.namespace)?.name;
     let update_ref = request.update_ref.ok_or_else(|| Fault::invalid("UpdateRef is not set on request."))?;
     let run = validate::run(update_ref.workflow_execution)?;
-    core_validate::name("UpdateId", &update_ref.update_id)?;
     let wanted = request.wait_policy.map(|policy| policy.lifecycle_stage());
     // Without a stage, how far it is at this moment is all that is asked.
     let (stage, wait) = match wanted {
@@ -75,8 +74,13 @@ pub(super) fn to_update(
     if input.name.is_empty() {
         return Err(Fault::invalid("Update Name is not set on request."));
     }
-    let stage = wait_policy.map(|policy| policy.lifecycle_stage()).unwrap_or_default();
-    Ok((request, to_stage(stage)))
+    let stage = match wait_policy.map_or(0, |policy| policy.lifecycle_stage).try_into() {
+        Ok(Stage::Admitted) => return Err(Fault::admitted_only()),
+        Ok(Stage::Accepted) => UpdateStage::Accepted,
+        // Whoever says nothing, or nothing that is known, waits for the outcome.
+        Ok(Stage::Unspecified | Stage::Completed) | Err(_) => UpdateStage::Completed,
+    };
+    Ok((request, stage))
 }
 
 pub(super) fn id_of(update: &update::Request) -> String {

@@ -7,6 +7,9 @@ use uuid::Uuid;
 use super::Frontend;
 use crate::{error::Fault, validate};
 
+/// What Temporal gives as the reason of a termination for which the client gave none.
+const NO_REASON: &str = "terminated by user via frontend";
+
 pub(super) async fn start(
     frontend: &Frontend,
     request: StartWorkflowExecutionRequest,
@@ -173,7 +176,8 @@ pub(super) async fn terminate(
     let run = validate::run_of_chain(request.workflow_execution, request.first_execution_run_id)?;
     validate::identity(&request.identity)?;
     core_validate::payloads("Details", request.details.as_ref())?;
-    frontend.engine.terminate_workflow(&namespace, run, &request.reason, request.details, &request.identity).await?;
+    let reason = if request.reason.is_empty() { NO_REASON } else { &request.reason };
+    frontend.engine.terminate_workflow(&namespace, run, reason, request.details, &request.identity).await?;
     Ok(TerminateWorkflowExecutionResponse::default())
 }
 

@@ -17,7 +17,8 @@ pub async fn cancel_me(name: String, cleanup: String) -> WorkflowResult<Value> {
     if error.is_canceled() {
         let undo = activity::<Value>(cleanup).arg(cancel_reason()).start_to_close_timeout(TIMEOUT);
         let undone = shielded(undo).await?;
-        return Err(Canceled::default().details(undone).into());
+        let canceled = Canceled::default();
+        return Err(if undone.is_null() { canceled } else { canceled.details(undone) }.into());
     }
     Err(error.into())
 }

@@ -77,7 +77,7 @@ pub async fn parent(workflow_type: String, args: Vec<Value>, options: Options) -
 pub async fn leaves_children(workflow_type: String, args: Vec<Value>, all: Vec<Options>) -> WorkflowResult<()> {
     for options in all {
         let child = child_workflow::<Value>(&workflow_type).options(options.into());
-        args.iter().fold(child, |child, argument| child.arg(argument)).start().await?;
+        let _ = args.iter().fold(child, |child, argument| child.arg(argument)).start().await?;
     }
     signals::<Option<Value>>("go").next().await?;
     Ok(())

@@ -3,11 +3,10 @@
 use mainspring_workflow::prelude::*;
 use serde_json::{Value, json};
 
-/// What a test wants to know of a failure and its causes, outermost first. The outermost message is each SDK's own.
+/// What a test wants to know of a failure and its causes, outermost first. Messages are told where they come from code
+/// of users or from the server, and not where an SDK makes them.
 pub fn describe(failure: &Failure) -> Value {
-    let chain: Vec<&Failure> = std::iter::successors(Some(failure), |failure| failure.cause.as_deref()).collect();
-    let inner = if chain.len() > 1 { &chain[1..] } else { &chain[..] };
-    inner.iter().map(|failure| one(failure)).collect()
+    std::iter::successors(Some(failure), |failure| failure.cause.as_deref()).map(one).collect()
 }
 
 fn one(failure: &Failure) -> Value {
@@ -20,7 +19,8 @@ fn one(failure: &Failure) -> Value {
         FailureKind::ChildWorkflow(info) => ("child", json!(word(info.retry_state))),
         _ => ("other", json!(null)),
     };
-    json!({ "kind": kind, "message": failure.message, "more": more })
+    let message = matches!(kind, "application").then_some(&failure.message);
+    json!({ "kind": kind, "message": message, "more": more })
 }
 
 /// `MaximumAttemptsReached` for `RetryState::MaximumAttemptsReached`.

@@ -77,7 +77,8 @@ pub async fn gate() -> WorkflowResult<Vec<String>> {
         Ok(activity::<Value>(name).arg("from an update").start_to_close_timeout(Duration::from_secs(30)).await?)
     });
     signals::<Option<Value>>("close").next().await?;
-    Ok(passed.take())
+    let passed = passed.borrow().clone();
+    Ok(passed)
 }
 
 /// Ends in the activation in which its update is handled.

@@ -92,7 +92,9 @@ pub async fn own_info() -> WorkflowResult<Value> {
     let (run, history) = (info(), history());
     let milliseconds = |duration: Option<Duration>| duration.map(|duration| duration.as_millis() as u64);
     let keys = |entries: &[(String, Payload)]| entries.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-    let ids = |execution: mainspring_workflow::WorkflowExecution| [execution.workflow_id, execution.run_id];
+    let ids = |execution: &mainspring_workflow::WorkflowExecution| {
+        [&execution.workflow_id, &execution.run_id].map(String::clone)
+    };
     Ok(json!({
         "namespace": run.namespace,
         "workflow_id": run.workflow_id,
@@ -102,8 +104,8 @@ pub async fn own_info() -> WorkflowResult<Value> {
         "workflow_type": run.workflow_type,
         "task_queue": run.task_queue,
         "attempt": run.attempt,
-        "parent": run.parent.map(|parent| ids(parent.execution)),
-        "root": run.root.map(ids),
+        "parent": run.parent.as_ref().map(|parent| ids(&parent.execution)),
+        "root": run.root.as_ref().map(ids),
         "start_time_ms": run.start_time.duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64,
         "execution_timeout_ms": milliseconds(run.execution_timeout),
         "run_timeout_ms": milliseconds(run.run_timeout),
