@@ -99,18 +99,21 @@ class Patience:
     async def run(self) -> list[str]:
         told = []
         try:
-            await asyncio.wait_for(self.slow(), 0.05)
+            await asyncio.wait_for(asyncio.sleep(30), 0.05)
         except asyncio.TimeoutError as error:
             told.append(type(error).__name__)
         try:
             async with asyncio.timeout(0.05):
-                await self.slow()
-        except TimeoutError as error:
-            told.append("Temporal's")
+                await workflow.sleep(30)
         except asyncio.TimeoutError as error:
-            told.append("asyncio's")
-        done, pending = await workflow.wait([asyncio.create_task(self.slow())], timeout=0.05)
+            told.append(type(error).__name__)
+        done, pending = await workflow.wait([asyncio.create_task(asyncio.sleep(30))], timeout=0.05)
         told.append(f"{len(done)} done, {len(pending)} pending")
+        # An activity that is canceled says so in its own way.
+        try:
+            await asyncio.wait_for(self.slow(), 0.05)
+        except (asyncio.TimeoutError, ActivityError) as error:
+            told.append(f"{type(error).__name__}, {type(error.__cause__).__name__}")
         for task in pending:
             task.cancel()
         return told

@@ -115,7 +115,13 @@ class Handler:
         return False
 
     def read_args(self, payloads: Sequence[Payload]) -> list[Any]:
-        return self._arguments.read(payloads)
+        """Raises RuntimeError where they cannot be read."""
+        try:
+            return self._arguments.read(payloads)
+        except TemporalError:
+            raise
+        except Exception as error:
+            raise RuntimeError("Failed decoding arguments") from error
 
     def set_validator(self, validator: Callable) -> Callable:
         if inspect.iscoroutinefunction(validator):

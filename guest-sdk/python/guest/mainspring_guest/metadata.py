@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
+from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from wit_world.imports import types as wit
@@ -24,10 +26,19 @@ def stack_trace(run: Run) -> wit.Payload:
             continue
         frames = [
             traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
-            for frame in task.get_stack()
+            for frame in _frames(task.get_coro())
         ]
         stacks.append(f"Stack for {task!r} (most recent call last):\n" + "\n".join(traceback.format_list(frames)))
     return value_to_wit(readable("\n\n".join(stacks)))
+
+
+def _frames(waiting: Any) -> Iterator[FrameType]:
+    """From the routine's first frame to the one that waits: each coroutine awaits the next."""
+    while waiting is not None:
+        frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
+        if frame is not None:
+            yield frame
+        waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
 
 
 def metadata(run: Run) -> wit.Payload:
