@@ -36,7 +36,8 @@ class Values:
             all(isinstance(number, float) for number in box.by_number[1]),
             nothing is None,
         ]
-        box.tags = set(sorted(box.tags)[:1])
+        for it in (box, box.inner):
+            it.tags = set(sorted(it.tags)[:1])  # more have no order
         return {"checks": checks, "box": box, "count": count, "now": workflow.now().tzinfo == timezone.utc}
 
 
