@@ -1,11 +1,12 @@
 # Everything here may be run again at any time; what is up to date costs next to nothing.
 #
-#   make demo    the order workflow, from nothing to its result
-#   make test    all checks: formatting, lints, unit, doc and end-to-end tests
-#   make bench   Mainspring beside the Temporal dev server, in one run
+#   make demo      the order workflow, from nothing to its result
+#   make examples  that and all other examples, one idea each
+#   make test      all checks: formatting, lints, unit, doc and end-to-end tests
+#   make bench     Mainspring beside the Temporal dev server, in one run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build guests lint test-rust test-e2e test-all bench setup clean-demo
+.PHONY: help demo examples test build guests lint test-rust test-e2e test-all bench setup clean-demo
 SHELL := /bin/bash
 
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -14,7 +15,7 @@ pytest := $(python) -m pytest --rootdir tests -c tests/pytest.ini
 # The same selection everywhere, so that cargo settles on one set of features and compiles each dependency once.
 workspace := --workspace --locked
 # Guests are the members that make nothing but a component.
-guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/order/rust/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
+guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/*/rust/Cargo.toml examples/*/rust/*/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -22,7 +23,10 @@ help: ## This list
 demo: build guests ## The order workflow: server, module, activity worker, client
 	@$(python) examples/order/demo.py
 
-test: lint test-rust test-e2e ## Everything that CI runs
+examples: build guests ## All examples: order, saga, human approval, fan-out, polling, subscription, cancellation, patching
+	@$(python) examples/run.py
+
+test: lint test-rust test-e2e examples ## Everything that CI runs
 
 test-all: export E2E_FULL = 1
 test-all: test ## The same, with every crash and power cut (50 and 20) instead of a few

@@ -113,3 +113,22 @@ def event_name(event) -> str:
 
 def as_json(history: WorkflowHistory) -> dict:
     return json.loads(history.to_json())
+
+
+def activities_of(history: WorkflowHistory) -> list[str]:
+    """The types of the activities that the run called, in order."""
+    return [scheduled.activity_type.name for scheduled in _scheduled(history)]
+
+
+def arguments_of(history: WorkflowHistory, activity_type: str) -> list[list]:
+    """The arguments of each call of an activity; they are JSON."""
+    return [
+        [json.loads(payload.data) for payload in scheduled.input.payloads]
+        for scheduled in _scheduled(history)
+        if scheduled.activity_type.name == activity_type
+    ]
+
+
+def _scheduled(history: WorkflowHistory) -> list:
+    name = "activity_task_scheduled_event_attributes"
+    return [getattr(event, name) for event in history.events if event.HasField(name)]

@@ -94,6 +94,12 @@ impl Failure {
         self
     }
 
+    /// Where it began: the last of its causes, or itself. Of a child that failed because its activity did, what the
+    /// activity said.
+    pub fn root_cause(&self) -> &Failure {
+        self.cause.as_deref().map_or(self, Self::root_cause)
+    }
+
     /// Whether it says that something was canceled: itself, or the activity or child that it speaks of.
     pub fn is_canceled(&self) -> bool {
         match (&self.kind, &self.cause) {
@@ -293,6 +299,8 @@ mod tests {
         assert_eq!(links.iter().map(|link| link.message.as_str()).collect::<Vec<_>>(), ["outer", "middle", "inner"]);
         assert_eq!(Failure::from_wit(links), failure);
         assert_eq!(failure.to_string(), "outer: middle: inner (T)");
+        assert_eq!(failure.root_cause().message, "inner");
+        assert_eq!(failure.root_cause().root_cause().message, "inner");
     }
 
     #[test]

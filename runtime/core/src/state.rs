@@ -268,9 +268,7 @@ impl RunState {
                 self.close(WorkflowExecutionStatus::ContinuedAsNew, at, attributes);
             }
             Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(admitted) => {
-                if let Some(meta) = admitted.request.as_ref().and_then(|request| request.meta.as_ref()) {
-                    self.updates.insert(meta.update_id.clone(), Update::Admitted { event_id: event.event_id });
-                }
+                self.apply_update_admitted(event.event_id, admitted);
             }
             Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(accepted) => {
                 self.apply_update_accepted(event.event_id, accepted);

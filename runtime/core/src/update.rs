@@ -23,8 +23,8 @@ use mainspring_api::{
     enums::ResourceExhaustedCause,
     failure::Failure,
     history::{
-        HistoryEvent, WorkflowExecutionUpdateAcceptedEventAttributes, WorkflowExecutionUpdateCompletedEventAttributes,
-        history_event::Attributes,
+        HistoryEvent, WorkflowExecutionUpdateAcceptedEventAttributes, WorkflowExecutionUpdateAdmittedEventAttributes,
+        WorkflowExecutionUpdateCompletedEventAttributes, history_event::Attributes,
     },
     protocol::{Message, message::SequencingId},
     update::{Meta, Outcome, Request, outcome::Value},
@@ -41,9 +41,10 @@ use crate::{
 /// An update as the events tell of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
-    /// A reset has taken it over; its request is in the event.
+    /// A reset has taken it over.
     Admitted {
         event_id: i64,
+        request: Box<Request>,
     },
     Accepted {
         event_id: i64,
@@ -60,8 +61,11 @@ pub enum Update {
 pub struct Registry {
     /// In the order in which they came.
     admitted: Vec<Request>,
-    /// Those of them that a workflow task has brought to the workflow.
+    /// Those of them, and of those that an event has admitted, that a workflow task has brought to the workflow.
     sent: BTreeSet<String>,
+    /// Those that an event has admitted and the workflow has rejected. No event tells of that, so after a crash the
+    /// workflow is asked again.
+    declined: BTreeSet<String>,
     /// Rejected ones count towards the run's total.
     rejected: usize,
     /// The last workflow task tried to close the run, and could not: there was news.
@@ -112,7 +116,7 @@ impl Registry {
 
     /// Some update waits for a workflow task.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.admitted.len() > self.sent.len()
+        self.admitted.iter().any(|request| !self.sent.contains(id_of(request)))
     }
 }
 
@@ -134,6 +138,17 @@ pub fn outcome(event: &HistoryEvent) -> Option<&Outcome> {
 }
 
 impl RunState {
+    pub(crate) fn apply_update_admitted(
+        &mut self,
+        event_id: i64,
+        admitted: &WorkflowExecutionUpdateAdmittedEventAttributes,
+    ) {
+        if let Some(request) = admitted.request.as_ref().filter(|request| request.meta.is_some()) {
+            let update = Update::Admitted { event_id, request: Box::new(request.clone()) };
+            self.updates.insert(id_of(request).to_owned(), update);
+        }
+    }
+
     pub(crate) fn apply_update_accepted(
         &mut self,
         event_id: i64,
@@ -242,8 +257,15 @@ impl Step<'_> {
         };
         let (again, sequence) = (task.attempt > 1, task.started_event_id - 1);
         let registry = &mut self.state.registry;
+        let by_event = self.state.updates.iter().filter_map(|(update_id, update)| match update {
+            Update::Admitted { event_id, request } => Some((*event_id, update_id, request)),
+            Update::Accepted { .. } | Update::Completed { .. } => None,
+        });
+        let mut by_event: Vec<_> =
+            by_event.filter(|(_, update_id, _)| !registry.declined.contains(*update_id)).collect();
+        by_event.sort_by_key(|(event_id, ..)| *event_id);
         let mut messages = Vec::new();
-        for request in &registry.admitted {
+        for request in by_event.into_iter().map(|(.., request)| &**request).chain(&registry.admitted) {
             let update_id = id_of(request);
             if registry.sent.insert(update_id.to_owned()) || again {
                 messages.push(Message {
@@ -289,6 +311,9 @@ impl Step<'_> {
     }
 
     fn reject_update(&mut self, update_id: String, failure: Failure) {
+        if matches!(self.state.updates.get(&update_id), Some(Update::Admitted { .. })) {
+            self.state.registry.declined.insert(update_id.clone());
+        }
         self.state.registry.take(&update_id);
         self.state.registry.rejected += 1;
         self.tell(update_id, Progress::Rejected(failure));

@@ -34,33 +34,33 @@ mainspring_workflow::export!(order_workflow);
 
 #[cfg(test)]
 mod tests {
-    use mainspring_workflow::testing::{Command, TestRun};
-    use serde_json::json;
+    use mainspring_workflow::testing::TestConfig;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn start() -> TestRun {
-        TestRun::start::<order_workflow>([json!({ "amount": 99.99, "user_id": "u123", "email": "user@example.com" })])
+    fn order() -> [Value; 1] {
+        [json!({ "amount": 99.99, "user_id": "u123", "email": "user@example.com" })]
     }
 
     #[test]
     fn an_order_is_charged_and_then_confirmed() {
-        let mut run = start();
-        run.complete_activity(1, "tx-1");
-        run.complete_activity(2, ());
+        let run = TestConfig::new()
+            .activity("charge_payment", |_amount: f64, _user_id: String| "tx-1")
+            .activity("send_email", |_to: String, _subject: String| {})
+            .start::<order_workflow>(order());
         assert_eq!(run.result::<String>().unwrap(), "tx-1");
-
-        let commands = run.commands();
-        let Command::ScheduleActivity { activity_type, input, .. } = &commands[1] else { panic!() };
-        assert_eq!(activity_type, "send_email");
-        assert_eq!(input[1].data, "\"주문 완료: tx-1\"".as_bytes());
+        assert_eq!(run.activity_types(), ["charge_payment", "send_email"]);
+        assert_eq!(run.activity_calls("send_email")[0].get::<String>(1).unwrap(), "주문 완료: tx-1");
+        run.assert_replays();
     }
 
     #[test]
     fn nothing_is_confirmed_that_was_not_charged() {
-        let mut run = start();
-        run.fail_activity(1, ApplicationFailure::new("CardDeclined", "no funds"));
+        let declined =
+            |_amount: f64, _user_id: String| Err::<String, _>(ApplicationFailure::new("CardDeclined", "no funds"));
+        let run = TestConfig::new().activity("charge_payment", declined).start::<order_workflow>(order());
         assert!(run.result::<String>().unwrap_err().to_string().contains("CardDeclined"));
-        assert_eq!(run.commands().len(), 1);
+        assert_eq!(run.activity_types(), ["charge_payment"]);
     }
 }

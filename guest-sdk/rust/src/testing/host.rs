@@ -2,12 +2,12 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::{Duration, SystemTime},
 };
 
-use super::{Command, LogLine};
+use super::{Command, Continuation, LogLine};
 use crate::{
     activity::ActivityOptions,
     child::ChildWorkflowOptions,
@@ -26,6 +26,8 @@ pub(super) struct Circumstances {
     pub(super) history: HistoryInfo,
     /// Changes that a replayed run was here before.
     pub(super) unpatched: BTreeSet<String>,
+    /// How many runs of its chain came before it.
+    runs_before: u32,
 }
 
 impl Circumstances {
@@ -53,7 +55,24 @@ impl Circumstances {
             last_failure: None,
         };
         let history = HistoryInfo { length: 3, size_bytes: 1024, continue_as_new_suggested: false };
-        Self { info, history, unpatched: BTreeSet::new() }
+        Self { info, history, unpatched: BTreeSet::new(), runs_before: 0 }
+    }
+
+    /// Those of the run that this one goes on in.
+    pub(super) fn next(&self, continuation: &Continuation, now: SystemTime) -> Self {
+        let mut next = self.clone();
+        next.runs_before += 1;
+        let info = &mut next.info;
+        info.continued_execution_run_id = Some(info.run_id.clone());
+        info.run_id = format!("{}-{}", info.first_execution_run_id, next.runs_before + 1);
+        info.start_time = now;
+        if let Some(memo) = &continuation.memo {
+            info.memo.clone_from(memo);
+        }
+        if let Some(attributes) = &continuation.search_attributes {
+            info.search_attributes.clone_from(attributes);
+        }
+        next
     }
 }
 
@@ -69,7 +88,10 @@ pub(super) struct FakeHost {
     random_state: Cell<u64>,
     last_operation: Cell<Operation>,
     pub(super) commands: RefCell<Vec<Command>>,
-    pub(super) due: RefCell<Vec<(Operation, SystemTime)>>,
+    /// When each timer is due, whatever became of it.
+    pub(super) due: RefCell<BTreeMap<Operation, SystemTime>>,
+    /// The timers that have fired or were canceled.
+    pub(super) over: RefCell<BTreeSet<Operation>>,
     pub(super) log: RefCell<Vec<LogLine>>,
 }
 
@@ -83,6 +105,7 @@ impl FakeHost {
             last_operation: Cell::new(0),
             commands: RefCell::default(),
             due: RefCell::default(),
+            over: RefCell::default(),
             log: RefCell::default(),
         }
     }
@@ -116,12 +139,13 @@ impl Host for Rc<FakeHost> {
 
     fn start_timer(&self, after: Duration, summary: Option<&str>) -> Operation {
         let operation = self.next_operation();
-        self.due.borrow_mut().push((operation, self.now.get() + after));
+        self.due.borrow_mut().insert(operation, self.now.get() + after);
         self.push(Command::StartTimer { operation, after, summary: summary.map(str::to_owned) });
         operation
     }
 
     fn cancel_timer(&self, timer: Operation) {
+        self.over.borrow_mut().insert(timer);
         self.push(Command::CancelTimer(timer));
     }
 

@@ -1,11 +1,50 @@
 //! Runs a workflow natively, in a plain `cargo test`, with the test in the role of the server.
 //!
-//! Time moves only when a timer is fired, random numbers are the same in every run, and nothing is polled in the
-//! background: each call runs the workflow until it is blocked again, as one activation on the server does.
+//! Time moves only when the test says so, random numbers are the same in every run, and nothing is polled in the
+//! background: each call runs the workflow until it is blocked again.
 //!
-//! What the workflow starts has a number, counted from 1 in the order of start, by which the test completes it; updates
-//! have numbers of their own. [`TestRun::assert_replays`] runs the workflow again with the same events, as the server
-//! does after a crash.
+//! # With answers given beforehand
+//!
+//! [`TestConfig`] says what the activities answer, and [`TestRun::skip_time`] lets months pass in microseconds:
+//!
+//! ```
+//! use mainspring_workflow::{prelude::*, testing::TestConfig};
+//!
+//! const DAY: Duration = Duration::from_secs(24 * 3600);
+//!
+//! #[activity]
+//! fn charge(customer: String) -> u32;
+//!
+//! #[workflow]
+//! async fn subscription(customer: String, months: u32) -> WorkflowResult<u32> {
+//!     let mut earned = 0;
+//!     for _ in 0..months {
+//!         sleep(30 * DAY).await?;
+//!         earned += charge(customer.clone()).start_to_close_timeout(Duration::from_secs(30)).await?;
+//!     }
+//!     Ok(earned)
+//! }
+//!
+//! # #[allow(clippy::needless_doctest_main)]
+//! # fn main() {
+//! let mut run = TestConfig::new()
+//!     .activity("charge", |_customer: String| 10)
+//!     .start::<subscription>([serde_json::json!("ann"), serde_json::json!(12)]);
+//! run.skip_time(100 * DAY);
+//! assert_eq!(run.activity_calls("charge").len(), 3);
+//! run.skip_to_end();
+//! assert_eq!(run.elapsed(), 360 * DAY);
+//! assert_eq!(run.result::<u32>().unwrap(), 120);
+//! run.assert_replays(); // as on a server that lost its memory
+//! # }
+//! ```
+//!
+//! # Step by step
+//!
+//! What has no answer beforehand the test answers itself. What the workflow starts has a number, counted from 1 in the
+//! order of start, by which the test completes it; updates have numbers of their own. One call is one activation, as on
+//! the server. [`TestRun::assert_replays`] runs the workflow again with the same events, as the server does after a
+//! crash.
 //!
 //! ```
 //! use mainspring_workflow::{prelude::*, testing::{Command, TestRun}};
@@ -29,12 +68,17 @@
 //! # }
 //! ```
 
+mod clock;
 mod command;
 mod host;
+mod stubs;
 
 use std::{rc::Rc, time::SystemTime};
 
-use self::host::{Circumstances, FakeHost};
+use self::{
+    host::{Circumstances, FakeHost},
+    stubs::Stubs,
+};
 use crate::{
     bindings::{
         Query, Status,
@@ -69,13 +113,14 @@ pub type LogLine = (Level, String, Vec<(String, String)>);
 /// ```
 pub struct TestConfig {
     circumstances: Circumstances,
+    stubs: Stubs,
 }
 
 impl TestConfig {
     /// As [`TestRun::start`] has it.
     #[expect(clippy::new_without_default, reason = "it is there to be changed")]
     pub fn new() -> Self {
-        Self { circumstances: Circumstances::new() }
+        Self { circumstances: Circumstances::new(), stubs: Stubs::default() }
     }
 
     /// Changes what the run knows of itself.
@@ -96,7 +141,7 @@ impl TestConfig {
     pub fn start<W: Workflow>(mut self, input: impl IntoIterator<Item: ToPayload>) -> TestRun {
         self.circumstances.info.workflow_type = W::NAME.to_owned();
         let input = input.into_iter().map(|value| encode(&value)).collect();
-        TestRun::begin(W::run, input, self.circumstances)
+        TestRun::begin(W::run, input, self.circumstances).with(self.stubs)
     }
 }
 
@@ -111,6 +156,9 @@ pub struct TestRun {
     /// What it was told, when, and how long its history was.
     activations: Vec<(SystemTime, HistoryInfo, Vec<Event>)>,
     last_update: u32,
+    stubs: Stubs,
+    /// The commands that stubs have been asked about.
+    looked_at: usize,
     #[cfg(test)]
     is_replay: bool,
 }
@@ -136,9 +184,17 @@ impl TestRun {
             circumstances,
             activations: Vec::new(),
             last_update: 0,
+            stubs: Stubs::default(),
+            looked_at: 0,
             #[cfg(test)]
             is_replay: false,
         }
+    }
+
+    fn with(mut self, stubs: Stubs) -> Self {
+        self.stubs = stubs;
+        self.answer_stubs();
+        self
     }
 
     /// Everything it asked for so far.
@@ -169,6 +225,23 @@ impl TestRun {
         }
     }
 
+    /// The run that it goes on in, on the same clock and with the same answers to its activities and children.
+    ///
+    /// # Panics
+    /// Where it does not go on, or does so as a workflow of another type.
+    #[track_caller]
+    pub fn next_run(self) -> Self {
+        let continuation = self.continued_as_new().expect("the run does not continue as new").clone();
+        let own_type = &self.circumstances.info.workflow_type;
+        let next_type = continuation.workflow_type.as_ref().unwrap_or(own_type);
+        assert_eq!(next_type, own_type, "the run goes on as another workflow");
+        let circumstances = self.circumstances.next(&continuation, self.now());
+        let (workflow, stubs) = (self.workflow, self.stubs.clone());
+        // Before the other is the thread's run.
+        drop(self);
+        Self::begin(workflow, continuation.input, circumstances).with(stubs)
+    }
+
     /// What it returned, or why it failed or was canceled.
     ///
     /// # Panics
@@ -191,15 +264,19 @@ impl TestRun {
 
     /// Tells the workflow that an activity failed for good.
     pub fn fail_activity(&mut self, activity: Operation, failure: ApplicationFailure) {
-        self.resolve_activity(activity, failure.into(), RetryState::MaximumAttemptsReached);
+        self.resume([self.activity_failed(activity, failure.into(), RetryState::MaximumAttemptsReached)]);
     }
 
     /// Tells the workflow that an activity was canceled.
     pub fn cancel_activity(&mut self, activity: Operation) {
-        self.resolve_activity(activity, Canceled::default().into(), RetryState::CancelRequested);
+        self.resume([self.activity_canceled(activity)]);
     }
 
-    fn resolve_activity(&mut self, activity: Operation, cause: Failure, retry_state: RetryState) {
+    fn activity_canceled(&self, activity: Operation) -> Event {
+        self.activity_failed(activity, Canceled::default().into(), RetryState::CancelRequested)
+    }
+
+    fn activity_failed(&self, activity: Operation, cause: Failure, retry_state: RetryState) -> Event {
         let activity_type = self.commands().into_iter().find_map(|command| match command {
             Command::ScheduleActivity { operation, activity_type, .. } if operation == activity => Some(activity_type),
             _ => None,
@@ -213,15 +290,7 @@ impl TestRun {
             retry_state,
         };
         let failure = Failure::new("activity error", FailureKind::Activity(info)).caused_by(cause);
-        self.resume([Event::ActivityResolved((activity, Err(failure.into_wit())))]);
-    }
-
-    /// Moves the clock to when the timer is due, unless that has passed, and fires it.
-    pub fn fire_timer(&mut self, timer: Operation) {
-        let due = self.host.due.borrow().iter().find(|(operation, _)| *operation == timer).map(|(_, due)| *due);
-        let due = due.expect("no such timer");
-        self.host.now.set(self.host.now.get().max(due));
-        self.resume([Event::TimerFired(timer)]);
+        Event::ActivityResolved((activity, Err(failure.into_wit())))
     }
 
     /// Tells the workflow that a child has begun, as the run `child-run-<number>`.
@@ -363,7 +432,18 @@ impl TestRun {
     #[track_caller]
     pub fn resume(&mut self, events: impl IntoIterator<Item = Event>) {
         assert!(self.is_blocked(), "the workflow has ended already");
+        self.activate(events);
+        self.answer_stubs();
+    }
+
+    /// One activation.
+    fn activate(&mut self, events: impl IntoIterator<Item = Event>) {
         let events: Vec<_> = events.into_iter().collect();
+        let fired = events.iter().filter_map(|event| match event {
+            Event::TimerFired(timer) => Some(*timer),
+            _ => None,
+        });
+        self.host.over.borrow_mut().extend(fired);
         self.activations.push((self.host.now.get(), self.host.history.get(), events.clone()));
         self.status = self.runtime.resume(events);
     }

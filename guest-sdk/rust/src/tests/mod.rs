@@ -6,6 +6,7 @@ mod children;
 mod concurrency;
 mod continuation;
 mod handlers;
+mod harness;
 mod locks;
 mod markers;
 mod messages;

@@ -110,6 +110,27 @@ fn an_update_that_a_reset_has_admitted_is_accepted_without_its_request() {
 }
 
 #[test]
+fn an_update_that_a_reset_has_admitted_is_brought_to_the_workflow_until_it_is_answered() {
+    let mut run = Run::after(Vec::new());
+    run.update("u1").unwrap();
+    run.turn(vec![Order::Accept]);
+    let made = reset_to(&run, 4, Exclude::default()).expect("it can be reset");
+    (run.state, run.history) = (made.state, made.events);
+    let brought = |run: &mut Run| -> Vec<String> {
+        let started = run.step(|step| step.start_workflow_task("worker", "request")).expect("a task is ready");
+        let messages = run.step(|step| step.deliver_updates());
+        assert!(messages.iter().all(|message| message.body.is_some()) && started > 0);
+        messages.into_iter().map(|message| message.protocol_instance_id).collect()
+    };
+    assert_eq!(brought(&mut run), ["u1"]);
+    assert!(run.step(|step| step.deliver_updates()).is_empty(), "it was brought already");
+    // What is in memory alone is lost in a crash: the next start brings it again.
+    let mut crashed = run.state.after_crash();
+    std::mem::swap(&mut run.state, &mut crashed);
+    assert_eq!(run.step(|step| step.deliver_updates()).len(), 1);
+}
+
+#[test]
 fn a_point_without_an_open_workflow_task_is_refused_in_temporals_words() {
     let mut run = Run::after(Vec::new());
     run.take(&Input::Signal(3));
