@@ -16,6 +16,9 @@ pytest := $(python) -m pytest --rootdir tests -c tests/pytest.ini
 workspace := --workspace --locked
 # Guests are the members that make nothing but a component.
 guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/*/rust/Cargo.toml examples/*/rust/*/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
+components := $(target)/wasm32-wasip2/guest
+python_sdk := $(shell find guest-sdk/python -name '*.py') $(wildcard wit/*.wit)
+python_guests := $(components)/python_features.wasm $(patsubst examples/%/python/workflow.py,$(components)/example_%_python.wasm,$(wildcard examples/*/python/workflow.py))
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -51,8 +54,18 @@ bench: setup guests ## Mainspring beside the Temporal dev server, the store and 
 build: setup ## The server
 	cargo build $(workspace)
 
-guests: setup ## The wasm components
+guests: setup $(python_guests) ## The wasm components
 	cargo build $(guests) --locked --target wasm32-wasip2 --profile guest
+
+# componentize-py starts an interpreter and takes its picture, which is not the same twice: so only what has changed is
+# built again, or every build would make new modules of old workflows.
+$(components)/example_%_python.wasm: examples/%/python/workflow.py examples/order/python/worker.py $(python_sdk) | setup
+	@mkdir -p $(@D)
+	$(python) guest-sdk/python/build.py $< -o $@
+
+$(components)/python_features.wasm: $(wildcard tests/guests/python/*.py) $(python_sdk) | setup
+	@mkdir -p $(@D)
+	$(python) guest-sdk/python/build.py $(addprefix tests/guests/python/,steps.py messages.py facts.py) -o $@
 
 setup: .venv/ready ## The wasm target, rustfmt, clippy and the virtual environment
 	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2

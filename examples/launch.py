@@ -14,7 +14,7 @@ STOP_TIMEOUT_S = 15
 
 # The languages that examples are written in, by the folder, and what their build calls a component. A new language is
 # a line here and a folder beside `rust`; runner and tests then take it up wherever there is one.
-COMPONENTS = {"rust": "example_{name}.wasm"}
+COMPONENTS = {"rust": "example_{name}.wasm", "python": "example_{name}_python.wasm"}
 # An example of several modules has a folder for each; this is the one that it begins with.
 FIRST_PART = {"patching": "v1"}
 

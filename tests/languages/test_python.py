@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from support import histories, python_guests
+from support import histories, paths, python_guests
 from support.differential import Side, compare
 from support.server import Mainspring, TemporalDev
 from temporalio.client import WorkflowUpdateStage
@@ -21,9 +21,11 @@ from temporalio.worker import Worker
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.mainspring_only, pytest.mark.timeout(120)]
 
 QUEUE = "python"
+# The server compiles the module, on one core of a machine that may be busy.
+DEPLOY_TIMEOUT_S = 300
 ATTRIBUTES = {"CustomKeywordField": "Keyword", "CustomIntField": "Int"}
 IDENTITY = "the Python suite"
-FEATURES = python_guests.SOURCES["python-features"]
+FEATURES = python_guests.FEATURES
 activities = python_guests.module(python_guests.GUESTS / "activities.py")
 
 
@@ -31,8 +33,7 @@ activities = python_guests.module(python_guests.GUESTS / "activities.py")
 async def both():
     """Mainspring with the component, and Temporal's dev server with a worker that has the same files."""
     mainspring, temporal = Mainspring().start(), TemporalDev().start()
-    component = await asyncio.to_thread(python_guests.component, "python-features")
-    await asyncio.to_thread(mainspring.deploy_file, component, QUEUE)
+    await asyncio.to_thread(mainspring.deploy_file, paths.guest("python-features"), QUEUE, timeout_s=DEPLOY_TIMEOUT_S)
     async with contextlib.AsyncExitStack() as stack:
         sides = []
         for server in (mainspring, temporal):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import pytest_asyncio
-from support import histories, python_guests
+from support import histories, paths, python_guests
 from support.server import Mainspring
 from support.waiting import eventually
 from temporalio.client import WorkflowFailureError
@@ -15,6 +15,8 @@ from temporalio.worker import Worker
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.mainspring_only]
 
 QUEUE = "python"
+# The server compiles the module, on one core of a machine that may be busy.
+DEPLOY_TIMEOUT_S = 300
 REPLAYS = 100
 FRESH_PROCESSES = 3
 activities = python_guests.module(python_guests.GUESTS / "activities.py")
@@ -24,8 +26,9 @@ activities = python_guests.module(python_guests.GUESTS / "activities.py")
 async def running():
     """A server with the component and a worker for its activities: the server and a client of it."""
     server = Mainspring().start()
-    component = await asyncio.to_thread(python_guests.component, "python-features")
-    await asyncio.to_thread(server.deploy_file, component, QUEUE)
+    await asyncio.to_thread(
+        server.deploy_file, paths.guest("python-features"), QUEUE, timeout_s=DEPLOY_TIMEOUT_S
+    )
     client = await server.connect()
     with ThreadPoolExecutor(4) as threads:
         async with Worker(client, task_queue=QUEUE, activities=activities.ALL, activity_executor=threads):
@@ -43,7 +46,7 @@ async def test_a_run_replays_a_hundred_times_and_in_fresh_processes(running, tmp
     told = await handle.result()
     history = tmp_path / "chance.json"
     history.write_text((await handle.fetch_history()).to_json())
-    component = python_guests.component("python-features")
+    component = paths.guest("python-features")
 
     for _ in range(FRESH_PROCESSES):
         done = await asyncio.to_thread(histories.replay, history, component, "--output", "json")
