@@ -23,6 +23,7 @@ import temporalio.workflow  # noqa: F401  (imported now, so that it is in the sn
 from . import definitions, logs, sources, unavailable
 from .failures import stack_trace, to_links
 from .host import Host
+from .practice import practise
 from .randomness import HostRandom, take_over
 from .run import Run
 
@@ -127,6 +128,7 @@ def _build() -> None:
             if unavailable.is_of_the_project(file):
                 sources.remember(file)
         report.workflows = list(definitions.DEFINED)
+    practise()
     unavailable.shut()
     # What is here now lives for ever: nobody need look at it again, and its memory stays shared.
     gc.collect()
