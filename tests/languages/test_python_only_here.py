@@ -108,8 +108,9 @@ async def test_what_a_workflow_cannot_do_says_so(running, what):
 
 async def test_a_bug_fails_the_task_with_type_message_and_stack_trace(running):
     _, client = running
-    failure = await failure_of_its_task(client, "Cart", "not a number", id="a bug")
-    assert failure is not None
+    failure = await failure_of_its_task(client, "Bug", id="a bug")
+    assert "KeyError: 'lost'" in failure.message
+    assert 'File "python/facts.py"' in failure.message and 'return {}["lost"]' in failure.message
 
 
 async def test_input_that_cannot_be_read_fails_the_workflow(running):

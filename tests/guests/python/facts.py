@@ -236,6 +236,13 @@ class Chance:
         }
 
 
+@workflow.defn
+class Bug:
+    @workflow.run
+    async def run(self) -> str:
+        return {}["lost"]
+
+
 @workflow.defn(sandboxed=False)
 class Forbidden:
     """Tries what a workflow cannot do."""
