@@ -8,7 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 # Not in the sandbox, and not needed there: a part of it is written in C.
-import google.protobuf.message  # noqa: F401
+import grpc  # noqa: F401
 
 
 @dataclass

@@ -21,7 +21,8 @@ class HostRandom(random.Random):
         self._is_seeded = False
 
     def seed(self, a=None, version=2) -> None:
-        self._is_seeded = True
+        # Without a seed it is the host's stream again: componentize-py asks for that when an instance begins.
+        self._is_seeded = a is not None
         super().seed(0 if a is None else a, version)
 
     def setstate(self, state) -> None:
