@@ -11,4 +11,4 @@ async def main(example: Example) -> None:
     print(f"counted: {report['words']}")
     print(f"failed: {report['failed']}")
     print("the parent has ended; the publication goes on")
-    await example.client.get_workflow_handle(f"{count.id}/publication").result()
+    await example.client.get_workflow_handle(f"{count.id}-publication").result()

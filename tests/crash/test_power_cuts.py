@@ -6,13 +6,8 @@ back: what is in the page cache is lost, which kill -9 never shows. Needs root a
 """
 
 import asyncio
-import fcntl
 import os
 import random
-import shutil
-import struct
-import subprocess
-from pathlib import Path
 
 import pytest
 from support import paths
@@ -21,54 +16,12 @@ from support.waiting import eventually
 
 FULL = os.environ.get("E2E_FULL") == "1"
 CUTS = 20 if FULL else 4
-IMAGE_BYTES = 1 << 30
-EXT4_IOC_SHUTDOWN = 0x8004587D
-NOLOGFLUSH = 2
 ORDERS_PER_CUT = 40
 COUNTERS = 5
 # Between two signals to one counter, lest the histories that are checked in the end become huge.
 SIGNAL_PAUSE_S = 0.03
 
 pytestmark = [pytest.mark.mainspring_only, pytest.mark.timeout(1800)]
-
-
-class Disk:
-    """An ext4 in a file, that can lose its power."""
-
-    def __init__(self, directory: Path):
-        self.image, self.path = directory / "disk.img", directory / "disk"
-        self.path.mkdir()
-        with open(self.image, "wb") as file:
-            file.truncate(IMAGE_BYTES)
-        subprocess.run(["mkfs.ext4", "-q", self.image], check=True, capture_output=True)
-        self.mount()
-
-    def mount(self) -> None:
-        subprocess.run(["mount", "-o", "loop", self.image, self.path], check=True, capture_output=True)
-
-    def unmount(self) -> None:
-        subprocess.run(["umount", self.path], check=True, capture_output=True)
-
-    def cut_power(self) -> None:
-        directory = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.ioctl(directory, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
-        finally:
-            os.close(directory)
-
-
-@pytest.fixture
-def disk(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("a simulated power cut needs root, to mount a file system of its own")
-    if not shutil.which("mkfs.ext4"):
-        pytest.skip("a simulated power cut needs mkfs.ext4 (e2fsprogs)")
-    try:
-        disk = Disk(tmp_path)
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"a simulated power cut needs a loop device: {error.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", disk.path], capture_output=True)
 
 
 async def test_power_cuts_lose_nothing_that_was_acknowledged(disk, servers, capsys):

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from support.differential import as_json
 from support.waiting import eventually
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.exceptions import ApplicationError
@@ -17,7 +18,7 @@ ENDINGS = {
     "a failure of a type that is not retried": ("stumbles", TIMEOUT | {"non_retryable_error_types": ["Stumbled"]}, 3),
     "a result after retries": ("stumbles", TIMEOUT | {"initial_interval_ms": 10, "maximum_attempts": 3}, 2),
     "a failure after retries": ("stumbles", TIMEOUT | {"initial_interval_ms": 10, "maximum_attempts": 2}, 5),
-    "no time for a retry": ("stumbles", {"schedule_to_close_ms": 1_000, "initial_interval_ms": 5_000}, 5),
+    "no time for a retry": ("stumbles", {"schedule_to_close_ms": 5_000, "initial_interval_ms": 20_000}, 5),
     "nobody takes it": (
         "echo",
         {"schedule_to_start_ms": 200, "start_to_close_ms": 5_000, "task_queue": "nobody"},
@@ -30,7 +31,7 @@ ENDINGS = {
         {"start_to_close_ms": 300, "initial_interval_ms": 10, "maximum_attempts": 2},
         None,
     ),
-    "it takes too long in all": ("park", {"schedule_to_close_ms": 400, "start_to_close_ms": 250}, None),
+    "it takes too long in all": ("park", {"schedule_to_close_ms": 2_500, "start_to_close_ms": 2_000}, None),
     "it gives no sign of life": ("park", TIMEOUT | {"heartbeat_ms": 300, "maximum_attempts": 1}, None),
     "it gives no sign of life again": (
         "park",
@@ -104,7 +105,7 @@ async def test_an_activity_that_somebody_else_ends(run, way, by):
 
 async def test_the_token_of_an_attempt_that_is_over(run):
     async def script(side):
-        options = {"start_to_close_ms": 400, "initial_interval_ms": 10, "maximum_attempts": 2}
+        options = {"start_to_close_ms": 2_000, "initial_interval_ms": 10, "maximum_attempts": 2}
         handle = await side.start("ActivityWithOptions", "park", options)
         first = await side.activities.parked(handle.id, 1)
         second = await side.activities.parked(handle.id, 2)
@@ -118,7 +119,7 @@ async def test_the_token_of_an_attempt_that_is_over(run):
 
 async def test_heartbeats_keep_an_activity_alive_and_are_handed_on(run):
     async def script(side):
-        options = {"start_to_close_ms": 700, "heartbeat_ms": 30_000, "initial_interval_ms": 10, "maximum_attempts": 2}
+        options = {"start_to_close_ms": 2_000, "heartbeat_ms": 30_000, "initial_interval_ms": 10, "maximum_attempts": 2}
         handle = await side.start("ActivityWithOptions", "park", options)
         first = await side.activities.parked(handle.id, 1)
         await side.client.get_async_activity_handle(task_token=first.task_token).heartbeat("page", 7)
@@ -194,8 +195,6 @@ async def test_a_worker_hears_of_the_end_of_its_workflow(run):
 
 
 async def description(side, handle) -> dict:
-    from support.differential import as_json
-
     return as_json((await handle.describe()).raw_description)
 
 

@@ -27,6 +27,7 @@ from temporalio.api.common.v1 import (
 )
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.errordetails.v1 import message_pb2 as _details  # noqa: F401  (so that details can be read)
+from temporalio.api.filter.v1 import StartTimeFilter
 from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.operatorservice.v1 import request_response_pb2 as operator
 from temporalio.api.query.v1 import WorkflowQuery
@@ -39,8 +40,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Of these Mainspring has nothing yet: it answers UNIMPLEMENTED, and says so by their name.
 NOT_SERVED = set(
     """
-    DeprecateNamespace RespondWorkflowTaskCompleted RespondWorkflowTaskFailed ListOpenWorkflowExecutions
-    ListClosedWorkflowExecutions ListArchivedWorkflowExecutions RespondQueryTaskCompleted ResetStickyTaskQueue
+    DeprecateNamespace RespondWorkflowTaskCompleted RespondWorkflowTaskFailed ListArchivedWorkflowExecutions RespondQueryTaskCompleted ResetStickyTaskQueue
     CreateSchedule DescribeSchedule UpdateSchedule PatchSchedule ListScheduleMatchingTimes DeleteSchedule ListSchedules
     CountSchedules UpdateWorkerBuildIdCompatibility GetWorkerBuildIdCompatibility UpdateWorkerVersioningRules
     GetWorkerVersioningRules GetWorkerTaskReachability StartBatchOperation StopBatchOperation DescribeBatchOperation
@@ -75,6 +75,9 @@ ONE = Payloads(payloads=[JSON])
 # Nobody polls it, so nothing happens to its workflows.
 NOBODY = TaskQueue(name="nobody")
 NEVER_S = 3
+WAITS = "waits"
+# Mainspring knows that nobody will answer a query, where Temporal waits for a worker to come.
+WITHOUT_A_MODULE = "Workflow task is not scheduled yet."
 STARTS = {"StartWorkflowExecution", "SignalWithStartWorkflowExecution"}
 BLAMES_THE_CLIENT = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
 
@@ -177,6 +180,10 @@ async def good(rpc: str, side: Side) -> Message:
             return workflow.ListWorkflowExecutionsRequest(page_size=1, **common)
         case "ScanWorkflowExecutions":
             return workflow.ScanWorkflowExecutionsRequest(page_size=1, **common)
+        case "ListOpenWorkflowExecutions":
+            return workflow.ListOpenWorkflowExecutionsRequest(start_time_filter=StartTimeFilter(), **common)
+        case "ListClosedWorkflowExecutions":
+            return workflow.ListClosedWorkflowExecutionsRequest(start_time_filter=StartTimeFilter(), **common)
         case "CountWorkflowExecutions":
             return workflow.CountWorkflowExecutionsRequest(**common)
         case "ListSearchAttributes":
@@ -251,7 +258,7 @@ def activity_request(rpc: str, info, failure: Failure) -> Message:
 SERVED = """
     ListNamespaces DescribeNamespace GetSystemInfo GetClusterInfo StartWorkflowExecution
     SignalWithStartWorkflowExecution ExecuteMultiOperation PollActivityTaskQueue DescribeTaskQueue
-    ListTaskQueuePartitions ShutdownWorker ListWorkflowExecutions ScanWorkflowExecutions CountWorkflowExecutions
+    ListTaskQueuePartitions ShutdownWorker ListOpenWorkflowExecutions ListClosedWorkflowExecutions ListWorkflowExecutions ScanWorkflowExecutions CountWorkflowExecutions
     ListSearchAttributes ListClusters GetWorkflowExecutionHistory GetWorkflowExecutionHistoryReverse
     RequestCancelWorkflowExecution SignalWorkflowExecution TerminateWorkflowExecution DeleteWorkflowExecution
     DescribeWorkflowExecution QueryWorkflow UpdateWorkflowExecution PollWorkflowExecutionUpdate ResetWorkflowExecution
@@ -289,7 +296,6 @@ def variants(message: Message, path: str = "") -> Iterator[tuple[str, list, obje
 
 def bad_values(field: FieldDescriptor, value) -> list:
     if field.type == FieldDescriptor.TYPE_STRING:
-        # Whole words of other things: an id that is not there.
         known = {"workflow_id": ["nobody at all"], "run_id": ["junk", NO_RUN], "activity_id": ["nobody"]}
         return [LONG, *known.get(field.name, [])]
     if field.type == FieldDescriptor.TYPE_BYTES:
@@ -297,6 +303,9 @@ def bad_values(field: FieldDescriptor, value) -> list:
     if field.type == FieldDescriptor.TYPE_ENUM:
         return [99]
     if field.type in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_DOUBLE):
+        if field.name == "page_size":
+            # A page that is not positive has the default size here; there it depends on the store.
+            return []
         return [-1, 0.5] if field.type == FieldDescriptor.TYPE_DOUBLE else [-1]
     if field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type.name == "Duration":
         return [Duration(seconds=-1)]
@@ -334,9 +343,9 @@ async def answer(side: Side, rpc: str, request: Message):
     try:
         await asyncio.wait_for(method(request, retry=False), NEVER_S)
     except TimeoutError:
-        return "waits"
+        return WAITS
     except ERRORS as error:
-        return in_short(described(error))
+        return WAITS if WITHOUT_A_MODULE in str(error) else in_short(described(error))
     return "ok"
 
 
@@ -371,7 +380,7 @@ async def test_bad_requests(run, rpc):
             said = await answer(side, rpc, request)
             if STRICTER.search(what):
                 if isinstance(side.server, Mainspring):
-                    assert said in ("ok", "waits") or said["code"] in BLAMES_THE_CLIENT, f"{what}: {said}"
+                    assert said in ("ok", WAITS) or said["code"] in BLAMES_THE_CLIENT, f"{what}: {said}"
             else:
                 side.note(what, said)
 

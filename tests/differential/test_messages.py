@@ -4,12 +4,15 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
 from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.update.v1 import Input, Meta, Request, UpdateRef, WaitPolicy
 from temporalio.api.workflowservice.v1 import (
+    ExecuteMultiOperationRequest,
     PollWorkflowExecutionUpdateRequest,
     QueryWorkflowRequest,
+    StartWorkflowExecutionRequest,
     UpdateWorkflowExecutionRequest,
 )
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateStage
@@ -17,7 +20,8 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ACCEPTED, COMPLETED = WorkflowUpdateStage.ACCEPTED, WorkflowUpdateStage.COMPLETED
-SECOND = timedelta(seconds=1)
+# Long enough for what has to come before.
+DELAY = timedelta(seconds=2)
 
 
 # Signals.
@@ -25,7 +29,7 @@ SECOND = timedelta(seconds=1)
 
 async def test_signals_before_the_first_workflow_task(run):
     async def script(side):
-        handle = await side.start("SignalCounter", 2, start_delay=SECOND)
+        handle = await side.start("SignalCounter", 2, start_delay=DELAY)
         await handle.signal("tick", "a")
         await handle.signal("tick", "b")
         side.note("result", await handle.result())
@@ -35,7 +39,7 @@ async def test_signals_before_the_first_workflow_task(run):
 
 async def test_signals_before_there_is_a_handler(run):
     async def script(side):
-        handle = await side.start("LateHandler", 700, 2)
+        handle = await side.start("LateHandler", 2_000, 2)
         await side.until(handle, "TimerStarted")
         await handle.signal("note", "early")
         await side.until(handle, "WorkflowTaskCompleted", 2)
@@ -134,6 +138,15 @@ async def test_a_query_with_a_condition(run, condition, ending):
     await run(script)
 
 
+async def test_a_query_of_a_run_that_never_began(run):
+    async def script(side):
+        handle = await side.start("Gate", start_delay=timedelta(minutes=1))
+        await handle.terminate()
+        await side.noted_outcome("query", handle.query("passed"))
+
+    await run(script)
+
+
 async def test_what_a_workflow_says_of_itself(run):
     async def script(side):
         handle = await side.start("Approval", 1)
@@ -199,7 +212,7 @@ async def test_updates_that_are_answered_at_once(run):
 
 async def test_an_update_before_the_first_workflow_task(run):
     async def script(side):
-        handle = await side.start("Approval", 1, start_delay=SECOND)
+        handle = await side.start("Approval", 1, start_delay=DELAY)
         side.note("answer", await handle.execute_update("approve_slowly", args=["ann", 1], id="early"))
         side.note("result", await handle.result())
 
@@ -379,6 +392,34 @@ async def test_update_with_start(run):
     await run(script)
 
 
+@pytest.mark.parametrize("what", ["no type", "no update name", "another id", "a run id", "only admitted", "two starts"])
+async def test_update_with_start_that_is_malformed(run, what):
+    async def script(side):
+        start = StartWorkflowExecutionRequest(
+            namespace="default",
+            workflow_id=f"{side.case} x",
+            workflow_type=WorkflowType(name="Gate"),
+            task_queue=TaskQueue(name="nobody"),
+        )
+        update = update_request(side.client.get_workflow_handle(start.workflow_id), "pass", "u")
+        if what == "no type":
+            start.ClearField("workflow_type")
+        elif what == "no update name":
+            update.request.input.name = ""
+        elif what == "another id":
+            update.workflow_execution.workflow_id = "another"
+        elif what == "a run id":
+            update.workflow_execution.run_id = "01a20a0f-5739-74a8-ae48-eaed80251506"
+        elif what == "only admitted":
+            update.wait_policy.lifecycle_stage = 1
+        kind = ExecuteMultiOperationRequest.Operation
+        second = kind(start_workflow=start) if what == "two starts" else kind(update_workflow=update)
+        request = ExecuteMultiOperationRequest(namespace="default", operations=[kind(start_workflow=start), second])
+        await side.noted_outcome("refused", side.service.execute_multi_operation(request, retry=False))
+
+    await run(script)
+
+
 @pytest.mark.parametrize("what", ["refused update", "taken id", "closed workflow"])
 async def test_update_with_start_that_fails(run, what):
     async def script(side):
@@ -388,18 +429,22 @@ async def test_update_with_start_that_fails(run, what):
             await side.until(handle, "WorkflowTaskCompleted")
             policy = WorkflowIDConflictPolicy.FAIL
         elif what == "closed workflow":
-            handle = await side.start("Approval", 1)
+            handle = await side.client.start_workflow("Approval", 1, id=f"{side.case} x", task_queue=side.queue)
             await side.until(handle, "WorkflowTaskCompleted")
             await handle.execute_update("set_needed", 2, id="same")
             await handle.terminate()
-        start = WithStartWorkflowOperation("Approval", 1, id=side.id(), task_queue=side.queue, id_conflict_policy=policy)
+        # A new run follows on the closed one. Whether its first workflow task has the update yet is open in Temporal.
+        workflow_id = f"{side.case} x" if what == "closed workflow" else side.id()
+        start = WithStartWorkflowOperation(
+            "Approval", 1, id=workflow_id, task_queue=side.queue, id_conflict_policy=policy
+        )
         value = 0 if what == "refused update" else 2
         update = side.client.execute_update_with_start_workflow(
             "set_needed", value, id="same", start_workflow_operation=start
         )
         await side.noted_outcome("update", update)
         await asyncio.wait([asyncio.ensure_future(side.outcome(start.workflow_handle()))], timeout=1)
-        handle = side.client.get_workflow_handle(side.id())
+        handle = side.client.get_workflow_handle(workflow_id)
         if what == "refused update":
             await side.until(handle, "WorkflowTaskCompleted")
         await side.outcome(handle.terminate())

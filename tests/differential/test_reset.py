@@ -161,20 +161,6 @@ async def test_an_activity_that_is_open_at_the_point_of_the_reset(run):
     await run(script)
 
 
-async def test_a_reset_is_done_once_for_each_request_id(run):
-    async def script(side):
-        handle = await approved_by_two(side)
-        first = await reset(side, handle, 4)
-        latest = side.client.get_workflow_handle(handle.id)
-        await side.until(latest, "WorkflowTaskCompleted")
-        again = await side.outcome(reset(side, handle, 4))
-        side.note("the same run", again.get("runId") == first.run_id)
-        await side.until(side.client.get_workflow_handle(handle.id), "WorkflowTaskCompleted")
-        await latest.terminate()
-
-    await run(script)
-
-
 @pytest.mark.parametrize("what", ["no such workflow", "no such run", "a bad run id", "no reason"])
 async def test_a_reset_of_nothing(run, what):
     async def script(side):

@@ -3,8 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from support.waiting import eventually
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.worker import Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ORDER = {"amount": 99.99, "user_id": "u123", "email": "user@example.com"}
@@ -25,6 +30,16 @@ RUNS = {
     "a deprecated patch": ("Patches", True),
     "a condition that times out": ("SignalOrTimeout", 100),
 }
+
+
+async def test_the_order_workflow(run):
+    async def script(side):
+        worker = Worker(side.client, task_queue="orders", activities=side.activities.all())
+        async with side.server.deployed("order-workflow", "orders"), worker:
+            handle = await side.start("OrderWorkflow", ORDER, task_queue="orders")
+            side.note("result", await handle.result())
+
+    await run(script)
 
 
 @pytest.mark.parametrize("what", RUNS)
@@ -154,7 +169,7 @@ async def test_cleanup_after_a_request_to_cancel(run):
 
 async def test_a_request_to_cancel_that_is_ignored_and_repeated(run):
     async def script(side):
-        handle = await side.start("IgnoreCancel", 700)
+        handle = await side.start("IgnoreCancel", 2_000)
         await side.until(handle, "TimerStarted")
         await handle.cancel()
         await side.until(handle, "WorkflowExecutionCancelRequested")
@@ -166,7 +181,7 @@ async def test_a_request_to_cancel_that_is_ignored_and_repeated(run):
 
 async def test_a_request_to_cancel_before_the_first_workflow_task(run):
     async def script(side):
-        handle = await side.start("Sleep", HOUR_MS, start_delay=SECOND)
+        handle = await side.start("Sleep", HOUR_MS, start_delay=2 * SECOND)
         await handle.cancel()
         await side.noted_outcome("result", handle.result())
 
@@ -186,7 +201,7 @@ async def test_termination(run):
 @pytest.mark.parametrize("which", ["execution_timeout", "run_timeout"])
 async def test_timeouts_of_runs(run, which):
     async def script(side):
-        handle = await side.start("Sleep", HOUR_MS, **{which: SECOND})
+        handle = await side.start("Sleep", HOUR_MS, task_queue="nobody", **{which: SECOND})
         await side.noted_outcome("result", handle.result())
 
     await run(script)
@@ -196,7 +211,7 @@ async def test_timeouts_of_runs(run, which):
 async def test_timeouts_of_runs_with_a_retry_policy(run, which):
     async def script(side):
         policy = RetryPolicy(initial_interval=MILLISECOND, maximum_attempts=2)
-        handle = await side.start("Sleep", HOUR_MS, retry_policy=policy, **{which: SECOND})
+        handle = await side.start("Sleep", HOUR_MS, task_queue="nobody", retry_policy=policy, **{which: SECOND})
         await side.noted_outcome("result", handle.result())
 
     await run(script)
@@ -262,15 +277,32 @@ async def test_which_failures_are_tried_again(run, error_type, non_retryable, de
     await run(script)
 
 
+# Limits.
+
+
+async def test_too_many_activities_at_once(run):
+    async def script(side):
+        # Not watched: how often the workflow task is tried again is open.
+        handle = await side.client.start_workflow("FanOut", args=["echo", 2_001], id=side.case, task_queue=side.queue)
+        await eventually(lambda: failures_of_tasks(handle), "the workflow task fails", 60)
+        [first, *_] = await failures_of_tasks(handle)
+        side.note("cause", [WorkflowTaskFailedCause.Name(first.cause), first.failure.message])
+        await handle.terminate()
+
+    await run(script)
+
+
+async def failures_of_tasks(handle) -> list:
+    events = (await handle.fetch_history()).events
+    field = "workflow_task_failed_event_attributes"
+    return [getattr(event, field) for event in events if event.HasField(field)]
+
+
 # Deletion.
 
 
 @pytest.mark.parametrize("ending", ["open", "closed"])
 async def test_a_deleted_run_is_gone(run, ending):
-    from support.waiting import eventually
-    from temporalio.api.common.v1 import WorkflowExecution
-    from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-
     async def script(side):
         handle = await side.start("Gate")
         await side.until(handle, "WorkflowTaskCompleted")
@@ -286,7 +318,7 @@ async def test_a_deleted_run_is_gone(run, ending):
             outcome = await side.outcome(handle.describe())
             return isinstance(outcome, dict) and outcome
 
-        side.note("describe", await eventually(is_gone, f"{handle.id} is gone", 60))
+        side.note("describe", await eventually(is_gone, f"{handle.id} is gone", 120))
         await side.noted_outcome("signal", handle.signal("x"))
         await side.noted_outcome("query", handle.query("x"))
         await side.noted_outcome("again", side.service.delete_workflow_execution(request))

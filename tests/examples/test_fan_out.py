@@ -42,7 +42,7 @@ async def test_no_more_children_run_at_once_than_asked_for(example):
 async def test_the_publication_outlives_its_parent(example):
     count = await example.start("CountLibrary", {"books": ["Emma"], "at_once": 1, "publish_after_ms": 5 * DAY_MS})
     await count.result()
-    publication = example.client.get_workflow_handle(f"{count.id}/publication")
+    publication = example.client.get_workflow_handle(f"{count.id}-publication")
     assert await status_of(example, publication.id) == WorkflowExecutionStatus.RUNNING
     started = (await publication.fetch_history()).events[0].workflow_execution_started_event_attributes
     assert started.parent_workflow_execution.workflow_id == count.id
@@ -52,7 +52,7 @@ async def test_the_publication_outlives_its_parent(example):
 async def test_the_publication_is_published_after_its_parent_has_ended(example):
     count = await example.start("CountLibrary", {"books": ["Emma"], "at_once": 1, "publish_after_ms": 300})
     await count.result()
-    publication = example.client.get_workflow_handle(f"{count.id}/publication")
+    publication = example.client.get_workflow_handle(f"{count.id}-publication")
     await publication.result()
     last = (await count.fetch_history()).events[-1].event_time.ToDatetime()
     assert (await publication.fetch_history()).events[-1].event_time.ToDatetime() > last

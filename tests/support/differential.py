@@ -65,7 +65,7 @@ INTENDED = {
     "autoResetPoints",
 }
 # How the SDKs go on where they know no handler of a name.
-SDK_REFUSALS = re.compile(r"^(\w+ handler for '.*' expected but not found).*", re.S)
+SDK_REFUSALS = re.compile(r"(\w+ handler for '[^']*' expected but not found).*", re.S)
 # What Temporal's SDK puts ahead of the reason of a request to cancel another workflow.
 CANCEL_REASON = re.compile(r"^Cancel requested by workflow with run id \S+ with reason: ")
 
@@ -74,8 +74,8 @@ COUNTED = {"timerId", "activityId"}
 
 # Durations that are measured, with what makes them equal.
 MEASURED = {
-    # What is left of a second since the run before began.
-    "firstWorkflowTaskBackoff": lambda seconds: max(1, math.ceil(seconds)),
+    # The policy's interval, less what has passed.
+    "firstWorkflowTaskBackoff": math.ceil,
     # The policy's interval, and the time that it took to write it down.
     "currentRetryInterval": round,
     "executionDuration": lambda _: "some ",
@@ -179,9 +179,6 @@ def described(error: BaseException) -> dict:
     told: dict[str, Any] = {"error": type(error).__name__}
     if isinstance(error, RPCError):
         return told | status(error)
-    if isinstance(error, WorkflowQueryFailedError):
-        # The words of an SDK where it refuses by itself.
-        return told | {"message": SDK_REFUSALS.sub(r"\1", str(error))}
     if isinstance(error, WorkflowQueryRejectedError):
         return told | {"status": error.status.name}
     if isinstance(error, FailureError) and error.failure is not None:
@@ -236,10 +233,12 @@ def normalised(seen: Any) -> Any:
                 return "<time>"
             if "encoding" in value.get("metadata", {}) and isinstance(value["metadata"]["encoding"], str):
                 return {"metadata": payload_metadata(value["metadata"]), "data": walk(payload_data(value))}
-            if SDK_REFUSALS.match(str(value.get("message", ""))):
-                # An SDK refuses by itself, in its own words and with its own type.
-                refusal = SDK_REFUSALS.sub(r"\1", value["message"])
-                value = value | {"message": refusal, "applicationFailureInfo": {}}
+            if SDK_REFUSALS.search(str(value.get("message", ""))):
+                # An SDK refuses by itself, with a type of its own.
+                value = value | {"applicationFailureInfo": {}}
+            if value.get("workflowExecutionInfo", {}).get("closeTime"):
+                # There what was open when the run was terminated stays in its description.
+                value = {key: inner for key, inner in value.items() if not key.startswith("pending")}
             is_by_the_worker = BY_THE_WORKER.match(str(value.get("eventType", "")))
             kept = {}
             for key in sorted(value):
@@ -256,7 +255,12 @@ def normalised(seen: Any) -> Any:
                 if key == "userMetadata" and value.get("eventType") == "EVENT_TYPE_TIMER_CANCELED":
                     continue
                 if isinstance(inner, str):
-                    inner = CANCEL_REASON.sub("", inner)
+                    inner, before = CANCEL_REASON.sub("", inner), inner
+                    if not inner and before:
+                        continue
+                if key == "firstWorkflowTaskBackoff" and float(inner.removesuffix("s")) <= 1:
+                    # What is left of a second since the run before began; a slow one leaves nothing.
+                    continue
                 if key in MEASURED:
                     inner = f"{MEASURED[key](float(inner.removesuffix('s')))}s"
                 if key == "requestIdInfos":
@@ -272,7 +276,7 @@ def normalised(seen: Any) -> Any:
         if isinstance(value, list):
             return [walk(inner) for inner in value]
         if isinstance(value, str):
-            value = TOO_LONG.sub("<too long>", value)
+            value = SDK_REFUSALS.sub(r"\1", TOO_LONG.sub("<too long>", value))
             return "<time>" if TIME.match(value) else UUID.sub(name, value)
         return value
 

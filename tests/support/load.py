@@ -98,13 +98,13 @@ class Load:
         if await self.until_answered(lambda: self.service.signal_workflow_execution(request)) is not None:
             self.signaled[workflow_id].append(value)
 
-    async def until_answered(self, call):
+    async def until_answered(self, call, also_away: set[RPCStatusCode] = frozenset()):
         """The answer, or nothing where the load ends first."""
         while not self._stopping:
             try:
                 return await call()
             except RPCError as error:
-                if error.status not in AWAY:
+                if error.status not in AWAY | also_away:
                     raise
                 await asyncio.sleep(RETRY_S)
         return None

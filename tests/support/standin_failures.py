@@ -24,7 +24,7 @@ def describe(error: BaseException) -> list[dict]:
     if isinstance(error, WorkflowAlreadyStartedError):
         # Temporal's SDK for Python has an exception of its own for what the others know by a type.
         cause = one("application", str(error), ["WorkflowExecutionAlreadyStarted", True])
-        return [one("child", None, "NonRetryableFailure"), cause]
+        return [one("child", None, None), cause]
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
@@ -44,7 +44,7 @@ def told(error: BaseException) -> dict:
         case ActivityError():
             return one("activity", None, pascal(error.retry_state.name))
         case ChildWorkflowError():
-            return one("child", None, pascal(error.retry_state.name))
+            return one("child", None, None)
         case FailureError():
             return one("other", None, None)
         case _:

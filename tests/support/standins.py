@@ -121,7 +121,7 @@ def describe(error: ActivityError) -> dict:
     return {
         # The word of the guest's host: an SDK's own.
         "cause": "Activity canceled" if is_cancelled_exception(error) else cause.message,
-        "type": application and application.type,
+        "type": application and (application.type or ""),
         "non_retryable": application and application.non_retryable,
         "detail": application.details[0] if application and application.details else None,
         "timeout": pascal(cause.type.name) if isinstance(cause, TimeoutError) else None,

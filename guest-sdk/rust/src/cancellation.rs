@@ -88,13 +88,11 @@ impl CancellationScope {
     }
 
     /// Runs the future inside this scope.
+    #[track_caller]
     pub fn run<F: IntoFuture>(&self, future: F) -> Scoped<F::IntoFuture> {
-        let future = self.enter(|| future.into_future());
-        Scoped { scope: self.clone(), future: Box::pin(future) }
-    }
-
-    fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
-        Runtime::current().in_scope(self, body)
+        let runtime = Runtime::current();
+        let _inside = runtime.enter_scope(self);
+        Scoped { scope: self.clone(), future: Box::pin(future.into_future()) }
     }
 
     pub(crate) fn check(&self) -> Result<(), Canceled> {
@@ -113,8 +111,9 @@ impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let scope = self.scope.clone();
-        scope.enter(|| self.future.as_mut().poll(cx))
+        let runtime = Runtime::current();
+        let _inside = runtime.enter_scope(&self.scope);
+        self.future.as_mut().poll(cx)
     }
 }
 
@@ -132,6 +131,7 @@ impl<F: Future> Future for Scoped<F> {
 /// }
 /// # Ok(booking?) }
 /// ```
+#[track_caller]
 pub fn shielded<F: IntoFuture>(future: F) -> Scoped<F::IntoFuture> {
     CancellationScope::shield().run(future)
 }

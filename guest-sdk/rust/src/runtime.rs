@@ -64,6 +64,18 @@ struct Wait {
     waker: Waker,
 }
 
+/// While it lives, code runs in another scope.
+pub(crate) struct InScope<'a> {
+    current: &'a RefCell<CancellationScope>,
+    outer: CancellationScope,
+}
+
+impl Drop for InScope<'_> {
+    fn drop(&mut self) {
+        self.current.replace(self.outer.clone());
+    }
+}
+
 /// Code that may change nothing, as nobody could repeat it.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum ReadOnly {
@@ -338,16 +350,9 @@ impl Runtime {
         self.scope.borrow().clone()
     }
 
-    pub(crate) fn in_scope<R>(&self, scope: &CancellationScope, body: impl FnOnce() -> R) -> R {
-        struct Restore<'a>(&'a RefCell<CancellationScope>, CancellationScope);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.replace(self.1.clone());
-            }
-        }
-        let outer = self.scope.replace(scope.clone());
-        let _restore = Restore(&self.scope, outer);
-        body()
+    /// What runs until this is dropped runs in the scope. (No closure: it would hide who called.)
+    pub(crate) fn enter_scope(&self, scope: &CancellationScope) -> InScope<'_> {
+        InScope { current: &self.scope, outer: self.scope.replace(scope.clone()) }
     }
 
     /// A scope was canceled: cancels its operations in the order of their start, and wakes whoever waits in one.

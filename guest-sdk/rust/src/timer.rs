@@ -25,7 +25,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { duration, summary: None }
+    Sleep { duration, summary: None, at: None }
 }
 
 /// A timer that has not been started yet: see [`sleep`].
@@ -33,6 +33,8 @@ pub fn sleep(duration: Duration) -> Sleep {
 pub struct Sleep {
     duration: Duration,
     summary: Option<String>,
+    /// Where people look for it, unless it is where it is started.
+    at: Option<&'static Location<'static>>,
 }
 
 impl Sleep {
@@ -51,7 +53,8 @@ impl Sleep {
         } else if self.duration.is_zero() {
             State::Done(Ok(()))
         } else {
-            let description = Description::new(format!("timer of {:?}", self.duration), Location::caller());
+            let at = self.at.unwrap_or(Location::caller());
+            let description = Description::new(format!("timer of {:?}", self.duration), at);
             State::Started(runtime.start_operation(Kind::Timer, description, |host| {
                 host.start_timer(self.duration, self.summary.as_deref())
             }))
@@ -125,14 +128,16 @@ impl Drop for Timer {
 /// let approved = signals::<bool>("approve").next().timeout(Duration::from_secs(60)).await;
 /// # Ok(()) }
 /// ```
+#[track_caller]
 pub fn timeout<F: IntoFuture>(after: Duration, future: F) -> Timeout<F::IntoFuture> {
     let scope = CancellationScope::new();
-    Timeout { after, future: Some(scope.run(future)), scope, timer: None }
+    Timeout { after, future: Some(scope.run(future)), scope, timer: None, at: Location::caller() }
 }
 
 /// `.timeout(…)` on every future.
 pub trait TimeoutExt: IntoFuture + Sized {
     /// See [`timeout`].
+    #[track_caller]
     fn timeout(self, after: Duration) -> Timeout<Self::IntoFuture> {
         timeout(after, self)
     }
@@ -147,6 +152,7 @@ pub struct Timeout<F> {
     scope: CancellationScope,
     future: Option<Scoped<F>>,
     timer: Option<Scoped<Timer>>,
+    at: &'static Location<'static>,
 }
 
 impl<F: Future> Future for Timeout<F> {
@@ -161,7 +167,8 @@ impl<F: Future> Future for Timeout<F> {
             return Poll::Ready(Ok(output));
         }
         // Shielded: what is canceled finishes in its own way, and the time for that goes on running.
-        let timer = self.timer.get_or_insert_with(|| crate::cancellation::shielded(sleep(after)));
+        let sleep = Sleep { at: Some(self.at), ..sleep(after) };
+        let timer = self.timer.get_or_insert_with(|| crate::cancellation::shielded(sleep));
         if Pin::new(timer).poll(cx).is_pending() {
             return Poll::Pending;
         }

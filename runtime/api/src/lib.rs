@@ -9,11 +9,11 @@ pub use prost_types::{Any, Duration, Timestamp};
 pub use temporalio_protos::{
     grpc,
     temporal::api::{
-        activity::v1 as activity, command::v1 as command, common::v1 as common, enums::v1 as enums, errordetails::v1 as errordetails,
-        failure::v1 as failure, filter::v1 as filter, history::v1 as history, namespace::v1 as namespace,
-        operatorservice::v1 as operatorservice, protocol::v1 as protocol, query::v1 as query,
-        replication::v1 as replication, sdk::v1 as sdk, taskqueue::v1 as taskqueue, update::v1 as update,
-        version::v1 as version, workflow::v1 as workflow, workflowservice::v1 as workflowservice,
+        activity::v1 as activity, command::v1 as command, common::v1 as common, enums::v1 as enums,
+        errordetails::v1 as errordetails, failure::v1 as failure, filter::v1 as filter, history::v1 as history,
+        namespace::v1 as namespace, operatorservice::v1 as operatorservice, protocol::v1 as protocol,
+        query::v1 as query, replication::v1 as replication, sdk::v1 as sdk, taskqueue::v1 as taskqueue,
+        update::v1 as update, version::v1 as version, workflow::v1 as workflow, workflowservice::v1 as workflowservice,
     },
 };
 

@@ -39,7 +39,7 @@ pub fn run(verb: &Verb) -> Outcome {
 }
 
 /// What each kind of row is, by the first byte of its key.
-const ROW_KINDS: [(u8, &str); 13] = [
+const ROW_KINDS: [(u8, &str); 14] = [
     (b'm', "settings"),
     (b'n', "namespaces"),
     (b'c', "current runs"),
@@ -49,6 +49,7 @@ const ROW_KINDS: [(u8, &str); 13] = [
     (b't', "timers"),
     (b'w', "open workflow tasks"),
     (b'v', "visibility"),
+    (b'x', "visibility index"),
     (b'd', "deployments"),
     (b'i', "modules"),
     (b'b', "module bytes"),

@@ -380,6 +380,8 @@ impl Step<'_> {
     /// Writes the start, where there was one, and the end, and wakes the workflow.
     fn record_end(&mut self, activity: &Activity, mut end: Attributes) {
         self.make_room_in_buffer();
+        // It takes an event id of its own, ahead of the start's.
+        self.make_workflow_task_durable();
         let buffers = self.state.has_started_workflow_task();
         if pending_start(&mut end).is_some() {
             let started = ActivityTaskStartedEventAttributes {

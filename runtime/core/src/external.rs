@@ -81,7 +81,8 @@ pub(crate) fn check_signal(asked: &AskedSignal, namespace: &str) -> Result<(), B
     let Some(WorkflowExecution { workflow_id, run_id }) = &asked.execution else {
         return bad(format!("Execution is not set on {command}."));
     };
-    let (given, name) = (&asked.namespace, &asked.signal_name);
+    let given: &str = if asked.namespace.is_empty() { namespace } else { &asked.namespace };
+    let name = &asked.signal_name;
     if workflow_id.is_empty() {
         return bad(format!("WorkflowId is not set on {command}. Namespace={given} RunId={run_id} SignalName={name}"));
     }
@@ -106,7 +107,8 @@ pub(crate) fn check_cancel(asked: &AskedCancel, namespace: &str) -> Result<(), B
     let cause = Cause::BadRequestCancelExternalWorkflowExecutionAttributes;
     let bad = |message: String| Err(BadCommand { cause, message });
     check_namespace(&asked.namespace, namespace).or_else(bad)?;
-    let AskedCancel { namespace: given, workflow_id, run_id, .. } = asked;
+    let given: &str = if asked.namespace.is_empty() { namespace } else { &asked.namespace };
+    let AskedCancel { workflow_id, run_id, .. } = asked;
     if workflow_id.is_empty() {
         return bad(format!("WorkflowId is not set on {command}. Namespace={given} RunId={run_id}"));
     }

@@ -186,6 +186,11 @@ impl RunState {
         }
     }
 
+    /// The updates that neither an event nor a row tells of: whoever forgets this state forgets them.
+    pub fn updates_in_memory(&self) -> impl Iterator<Item = &str> {
+        self.registry.admitted.iter().map(id_of)
+    }
+
     fn check_update_limits(&self) -> Result<(), Rejection> {
         let unfinished = self.updates.values().filter(|update| !matches!(update, Update::Completed { .. })).count();
         if self.registry.admitted.len() + unfinished >= limits::UPDATES_IN_FLIGHT {
@@ -258,14 +263,16 @@ impl Step<'_> {
         let (again, sequence) = (task.attempt > 1, task.started_event_id - 1);
         let registry = &mut self.state.registry;
         let by_event = self.state.updates.iter().filter_map(|(update_id, update)| match update {
-            Update::Admitted { event_id, request } => Some((*event_id, update_id, request)),
+            Update::Admitted { event_id, request } => Some((*event_id, update_id, &**request)),
             Update::Accepted { .. } | Update::Completed { .. } => None,
         });
         let mut by_event: Vec<_> =
             by_event.filter(|(_, update_id, _)| !registry.declined.contains(*update_id)).collect();
         by_event.sort_by_key(|(event_id, ..)| *event_id);
+        let by_event = by_event.into_iter().map(|(event_id, _, request)| (event_id, request));
+        let in_memory = registry.admitted.iter().map(|request| (sequence, request));
         let mut messages = Vec::new();
-        for request in by_event.into_iter().map(|(.., request)| &**request).chain(&registry.admitted) {
+        for (sequence, request) in by_event.chain(in_memory) {
             let update_id = id_of(request);
             if registry.sent.insert(update_id.to_owned()) || again {
                 messages.push(Message {
@@ -284,14 +291,17 @@ impl Step<'_> {
         let Answer { update_id, said } = answer;
         match said {
             Said::Accepted { sequencing_event_id, request } => {
-                // Where an event has admitted it, that one holds the request.
-                let by_event = self.state.updates.contains_key(&update_id);
+                // Where an event has admitted it, that one holds the request, and is what it stands behind.
+                let by_event = match self.state.updates.get(&update_id) {
+                    Some(Update::Admitted { event_id, .. }) => Some(*event_id),
+                    _ => None,
+                };
                 let known = self.state.registry.take(&update_id);
                 let accepted = WorkflowExecutionUpdateAcceptedEventAttributes {
                     protocol_instance_id: update_id.clone(),
                     accepted_request_message_id: request_message_id(&update_id),
-                    accepted_request_sequencing_event_id: sequencing_event_id,
-                    accepted_request: if by_event { None } else { known.or(request) },
+                    accepted_request_sequencing_event_id: by_event.unwrap_or(sequencing_event_id),
+                    accepted_request: if by_event.is_some() { None } else { known.or(request) },
                 };
                 self.record(accepted.into());
                 self.tell(update_id, Progress::Accepted);

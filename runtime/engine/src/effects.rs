@@ -56,8 +56,11 @@ pub fn deliver(shared: &Arc<Shared>, from: &RunKey, effect: Effect) {
         }
         Effect::Cancel { initiated_event_id, target, request } => {
             let again = Effect::Cancel { initiated_event_id, target: target.clone(), request: request.clone() };
+            let of_child = request.origin.as_ref().is_some_and(|origin| origin.child_workflow_only);
             let input = move |step: &mut Step<'_>| step.request_cancel(*request);
-            send(answers, again, run_of(&target), input, move |answers, outcome| {
+            // A child is meant with all the runs that it goes on in.
+            let run = if of_child { chain_of(&target) } else { run_of(&target) };
+            send(answers, again, run, input, move |answers, outcome| {
                 let outcome = outcome.map_err(|_| CancelFailed::ExternalWorkflowExecutionNotFound);
                 answers.send(move |step| step.external_cancel_requested(initiated_event_id, outcome));
             });
@@ -111,9 +114,18 @@ fn run_of(execution: &WorkflowExecution) -> RunRef {
     }
 }
 
+fn chain_of(execution: &WorkflowExecution) -> RunRef {
+    RunRef {
+        workflow_id: execution.workflow_id.clone(),
+        run_id: String::new(),
+        first_execution_run_id: execution.run_id.clone(),
+    }
+}
+
 fn start_child(answers: Answers, initiated_event_id: i64, start: Box<StartWorkflow>) {
     let shared = Arc::clone(&answers.shared);
     let workflow = WorkflowKey { namespace: answers.to.workflow.namespace, workflow_id: start.workflow_id.clone() };
+    let again = Effect::StartChild { initiated_event_id, start: start.clone() };
     let reply = Box::new(move |started: Result<Started, EngineError>| match started {
         Ok(started) => answers.send(move |step| step.child_started(initiated_event_id, &started.run_id)),
         Err(EngineError::Rejected(Rejection::AlreadyStarted { .. })) => {
@@ -123,6 +135,8 @@ fn start_child(answers: Answers, initiated_event_id: i64, start: Box<StartWorkfl
             tracing::warn!(%rejection, "a child workflow cannot be started");
             answers.send(move |step| step.child_start_failed(initiated_event_id, StartFailed::Unspecified));
         }
+        // Too many others wait for the run that it is to replace: at the end of the line, then.
+        Err(EngineError::Overloaded(_)) => deliver(&answers.shared, &answers.to, again),
         // The server stops: the effect is found again when it starts.
         Err(_) => {}
     });

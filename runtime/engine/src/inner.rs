@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use mainspring_core::{RunState, Time};
 use mainspring_sandbox::Sandbox;
-use mainspring_store::{Committer, Store, StoreError};
+use mainspring_store::{Batch, Committer, ShardId, Store, StoreError};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -34,6 +34,18 @@ impl Shared {
     pub fn shard_of(&self, workflow: &WorkflowKey) -> &ShardHandle {
         let count = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
         &self.shards[usize::from(workflow.shard(count).0)]
+    }
+
+    /// Waits until all that was handed to the committer before can be read from the store. Blocks.
+    pub fn wait_for_commits(&self, shard: ShardId) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done = Box::new(move |_| {
+            // The receiver waits below; it cannot be gone.
+            let _ = sender.send(());
+        });
+        self.committer.submit(Batch::new(shard, 0), done);
+        // A committer that has gone has nothing more to write.
+        let _ = receiver.recv();
     }
 
     /// The store has failed: from here on nothing can be promised, so the whole engine stops.

@@ -11,7 +11,8 @@
 //! | `t` | shard, due time, namespace, workflow id, run | nothing: when the run must be looked at |
 //! | `w` | shard, namespace, workflow id, run | nothing: a workflow task is open |
 //! | `e` | shard, namespace, workflow id, run | nothing: something is to be done to other runs |
-//! | `v` | namespace, close time, start time, run (times inverted) | `WorkflowExecutionInfo`, latest first |
+//! | `v` | namespace, run | `WorkflowExecutionInfo`: what lists show of the run |
+//! | `x` | namespace, field, value, status, close time, start time, run (times inverted) | nothing: see `visibility/index.rs` |
 //! | `d` | namespace, task queue | `DeploymentRow` |
 //! | `i` | digest | `ModuleRow` |
 //! | `b` | digest | the module's bytes |
@@ -183,14 +184,17 @@ pub fn visibilities(namespace: Uuid) -> Key {
     key
 }
 
-/// Open runs first, then the closed ones; each part with the latest first, as Temporal lists them.
-pub fn visibility(namespace: Uuid, close: Option<Time>, start: Time, run: Uuid) -> Key {
+pub fn visibility(namespace: Uuid, run: Uuid) -> Key {
     let mut key = visibilities(namespace);
-    for time in [close.unwrap_or(Time::MAX), start] {
-        let inverted = u64::MAX - u64::try_from(time.0).unwrap_or(0);
-        key.extend_from_slice(&inverted.to_be_bytes());
-    }
     key.extend_from_slice(run.as_bytes());
+    key
+}
+
+/// All rows of an index of a namespace.
+pub fn visibility_index(namespace: Uuid, field: u8) -> Key {
+    let mut key = vec![b'x'];
+    key.extend_from_slice(namespace.as_bytes());
+    key.push(field);
     key
 }
 
@@ -256,13 +260,6 @@ mod tests {
         let short = WorkflowKey { namespace: Uuid::nil(), workflow_id: "a".into() };
         let long = WorkflowKey { namespace: Uuid::nil(), workflow_id: "ab".into() };
         assert!(!current(ShardId(0), &long).starts_with(&current(ShardId(0), &short)));
-    }
-
-    #[test]
-    fn open_runs_come_before_closed_ones_and_later_before_earlier() {
-        let key = |close, start| visibility(Uuid::nil(), close, Time(start), Uuid::nil());
-        let order = [key(None, 9), key(None, 8), key(Some(Time(7)), 1), key(Some(Time(6)), 5)];
-        assert!(order.is_sorted());
     }
 
     #[test]

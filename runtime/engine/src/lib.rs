@@ -40,3 +40,4 @@ pub use types::{
 };
 pub use updates::{UpdateStage, UpdateStatus};
 pub use verify::{PROBLEMS_MAX, VerifyReport, verify};
+pub use visibility::{ATTRIBUTES, Attribute, ListFilter, WorkflowCount};

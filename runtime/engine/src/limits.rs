@@ -34,3 +34,20 @@ pub const POLLERS_SHOWN: usize = 100;
 pub const POLLS_PER_QUEUE: usize = 10_000;
 /// Task queues that are known at the same time.
 pub const TASK_QUEUES: usize = 100_000;
+/// Longest filter of a list, in bytes: some thousand ids fit into it.
+pub const FILTER_BYTES: usize = 128 * 1024;
+/// How deep parentheses in a filter may be nested: the reader recurses.
+pub const FILTER_DEPTH: usize = 50;
+/// Values of one attribute, or parts of one OR, for which the index is asked one by one; for more it is gone through.
+pub const LIST_PARTS: usize = 256;
+/// Runs that are read and sorted for a page, where an index has so few; more are read in the order of lists, among
+/// which they are then frequent enough. It bounds what choosing an index costs.
+pub const LIST_CANDIDATES: usize = 1_000;
+/// Rows that do not fit which a page looks at before it is handed out as it is: about a tenth of a second.
+pub const LIST_ROWS: usize = 50_000;
+/// Runs that are gone through for an order that no index has: about a second.
+pub const SORT_ROWS: usize = 250_000;
+/// Lists and counts that are read at the same time.
+pub const LISTS_AT_ONCE: usize = 16;
+/// How long a list waits at most for the steps that are being decided when it begins: far above what one takes.
+pub const STEP_SETTLES: Duration = Duration::from_millis(5);

@@ -26,6 +26,8 @@ use crate::{
     limits,
     matching::{QueueKey, ReadyTask},
     rows::{CurrentRow, decode},
+    shard::Waiting,
+    visibility::row::{self, Shown},
 };
 
 /// What is told to whoever waits, once the step is durable (or has failed).
@@ -72,7 +74,7 @@ pub struct LoadedRun {
     pub pending: Pending,
     /// An activation is under way: the run waits, and nobody else does.
     pub busy: bool,
-    pub mailbox: VecDeque<Work>,
+    pub mailbox: VecDeque<Waiting>,
     /// When the run's timer row stands. It may be early, never late.
     pub armed: Option<Time>,
     /// The timer row's time has come: the next step replaces it.
@@ -83,8 +85,8 @@ pub struct LoadedRun {
     effects_row: bool,
     /// The row of the workflow id, if this run has written it.
     current: Option<CurrentRow>,
-    /// Where the visibility row stands, if it does.
-    visibility: Option<Vec<u8>>,
+    /// What stands in lists, if it does.
+    visibility: Option<Shown>,
 }
 
 impl LoadedRun {
@@ -137,7 +139,7 @@ impl LoadedRun {
         let damaged = |error| EngineError::Damaged(format!("run {}: {error}", key.run));
         let folded = RunState::fold(&key.run.to_string(), &events).map_err(damaged)?;
         let state = folded.with_rows(row, read_activities(store, shard, &key)?).map_err(damaged)?;
-        let visibility = keys::visibility(key.workflow.namespace, state.close_time, state.start_time, key.run);
+        let visibility = Shown::of(&state, key.run);
         let (task_row, effects_row) = (state.has_durable_workflow_task(), state.has_effects());
         let run = LoadedRun::new(key, namespace);
         Ok(Some(LoadedRun { state, armed, task_row, effects_row, visibility: Some(visibility), ..run }))
@@ -260,17 +262,10 @@ impl LoadedRun {
         }
     }
 
-    /// The visibility row is written when the run starts, when it closes, and when what it shows has changed.
     fn write_visibility(&mut self, batch: &mut Batch) {
         let changed = std::mem::take(&mut self.pending.attributes_changed);
-        let (state, run) = (&self.state, self.key.run);
-        let key = keys::visibility(self.key.workflow.namespace, state.close_time, state.start_time, run);
-        match self.visibility.replace(key.clone()) {
-            Some(old) if old == key && !changed => return,
-            Some(old) if old != key => batch.delete(old),
-            _ => {}
-        }
-        batch.put(key, state.execution_info().encode_to_vec());
+        let shown = row::write(&self.key, &self.state, self.visibility.as_ref(), changed, batch);
+        self.visibility = Some(shown);
     }
 
     pub fn current_row(&self) -> CurrentRow {
@@ -287,7 +282,7 @@ impl LoadedRun {
         let mut rows =
             vec![keys::run(shard, &self.key), keys::workflow_task(shard, &self.key), keys::effects(shard, &self.key)];
         rows.extend(self.armed.map(|armed| keys::timer(shard, armed, &self.key)));
-        rows.extend(self.visibility.clone());
+        rows.extend(self.visibility.iter().flat_map(|shown| shown.keys(&self.key, &self.state)));
         for prefix in [keys::histories(shard, &self.key), keys::activities(shard, &self.key)] {
             for_each_row(store, &prefix, &prefix_end(&prefix), |key, _| {
                 rows.push(key.to_vec());
@@ -348,6 +343,8 @@ impl LoadedRun {
         if nothing_in_flight && self.recent.len() > limits::RECENT_EVENTS {
             self.recent.clear();
         }
+        // An event is two kilobytes, and most runs in memory wait for their next one for long.
+        self.recent.shrink_to_fit();
     }
 }
 

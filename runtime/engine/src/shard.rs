@@ -8,13 +8,15 @@
 //! The shard decides on top of steps that are not durable yet. Nobody outside learns of a step before it is: replies,
 //! tasks and notifications all leave in the commit's callback.
 
+mod mailbox;
 mod queries;
 mod reset;
 mod starts;
+mod turns;
 mod upkeep;
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -23,26 +25,23 @@ use std::{
 
 use flume::{Receiver, RecvTimeoutError, Sender};
 use lru::LruCache;
-use mainspring_api::{protocol::Message, update::Request as UpdateRequest};
 use mainspring_core::{
     Rejection,
     continue_as_new::Successor,
     reset::ResetRequest,
+    update::{News, Progress},
     workflow::{CurrentRun, StartWorkflow},
-    workflow_task::{CompletionOutcome, WorkflowTaskCompletion, retry_pause},
 };
 use mainspring_sandbox::{Digest, RunKey as SandboxRun};
 use mainspring_store::{Batch, ShardId};
-use prost::Message as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-pub use self::queries::Query;
-pub use self::starts::Also;
 use self::starts::NewRun;
+pub use self::{mailbox::Waiting, queries::Query, starts::Also};
 use crate::{
     EngineError, RunRef, Started,
-    activation::{Job, JobWork, Outcome},
+    activation::Outcome,
     clock, effects,
     inner::{Head, Shared},
     keys,
@@ -104,6 +103,10 @@ pub enum Request {
         run: RunKey,
         done: oneshot::Sender<Result<(), EngineError>>,
     },
+    /// Tells when all steps that were being decided have been handed to the committer.
+    Settle {
+        done: oneshot::Sender<()>,
+    },
     Stop,
 }
 
@@ -155,7 +158,10 @@ pub fn channel(id: ShardId) -> (ShardHandle, Receiver<Request>) {
 struct Workflow {
     /// None until it is read; then whether there is a latest run.
     current: Option<Option<CurrentRun>>,
-    runs: HashMap<Uuid, LoadedRun>,
+    /// In boxes, because a map has room for four where it holds one.
+    runs: HashMap<Uuid, Box<LoadedRun>>,
+    /// Runs that were deleted. The store may still show them while the batch that deletes them is in flight.
+    deleted: HashSet<Uuid>,
     /// What the runs take in memory, roughly, in bytes.
     weight: usize,
     /// Batches that are not durable yet. While there are any, the store does not know what the memory knows.
@@ -165,7 +171,7 @@ struct Workflow {
 impl Workflow {
     /// Brings the weight up to date, and the sum of all workflows' weights with it.
     fn weigh(&mut self, sum: &mut usize) {
-        let weight = self.runs.values().map(LoadedRun::weight).sum();
+        let weight = self.runs.values().map(|run| run.weight()).sum();
         *sum = *sum + weight - std::mem::replace(&mut self.weight, weight);
     }
 
@@ -257,6 +263,10 @@ impl Shard {
                 self.deliver_waiting(namespace);
             }
             Request::Purge { run, done } => self.purge(run, done),
+            Request::Settle { done } => {
+                // A list that nobody waits for any more does not need to know.
+                let _ = done.send(());
+            }
             Request::Stop => self.stopping = true,
         }
     }
@@ -265,15 +275,14 @@ impl Shard {
 
     fn take_work(&mut self, workflow: &WorkflowKey, run: &RunRef, work: Work) {
         match self.find(workflow, run) {
-            Ok(key) => self.with_run(&key, |shard, run| {
-                if !run.busy {
-                    run.apply(work);
-                    shard.settle(run);
-                } else if run.mailbox.len() < limits::REQUESTS_PER_RUN {
-                    run.mailbox.push_back(work);
+            Ok(key) => self.with_run(&key, |shard, loaded| {
+                if !loaded.busy {
+                    loaded.apply(work);
+                    shard.settle(loaded);
+                } else if run.run_id.is_empty() {
+                    loaded.wait(Waiting::Latest { run: run.clone(), work });
                 } else {
-                    let error = EngineError::Overloaded("too many requests wait for this workflow; try again".into());
-                    work(Err(error))(Ok(()));
+                    loaded.wait(Waiting::This(work));
                 }
             }),
             Err(error) => self.reply_in_order(work(Err(error))),
@@ -304,11 +313,14 @@ impl Shard {
     fn load(&mut self, key: &RunKey) -> Result<bool, EngineError> {
         let id = self.handle.id;
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
+        if workflow.deleted.contains(&key.run) {
+            return Ok(false);
+        }
         if let Entry::Vacant(place) = workflow.runs.entry(key.run) {
             let namespace = self.shared.namespaces.name_of(key.workflow.namespace);
             let run = LoadedRun::load(&*self.shared.store, id, key.clone(), &namespace)?;
             let Some(run) = run else { return Ok(false) };
-            place.insert(run);
+            place.insert(Box::new(run));
         }
         Ok(true)
     }
@@ -345,119 +357,6 @@ impl Shard {
         match self.module_for(run) {
             Some(module) if !self.stopping => self.activate(run, module),
             _ => self.commit(run),
-        }
-    }
-
-    /// The module that must run now: the run has a ready workflow task, and a module to run it on.
-    fn module_for(&self, run: &LoadedRun) -> Option<Digest> {
-        if !run.state.has_ready_workflow_task() {
-            return None;
-        }
-        if let Some(pinned) = &run.state.module {
-            return pinned.parse().ok();
-        }
-        let name = run.state.task_queue().to_owned();
-        self.shared.modules.active(&QueueKey { namespace: run.key.workflow.namespace, name })
-    }
-
-    fn activate(&mut self, run: &mut LoadedRun, module: Digest) {
-        let request_id = Uuid::now_v7().to_string();
-        let started = run.step(|step| {
-            let started_event_id = step.start_workflow_task(IDENTITY, &request_id)?;
-            Ok::<_, Rejection>((started_event_id, step.deliver_updates()))
-        });
-        let (Ok((started_event_id, messages)), Some(task)) = (started, &run.state.workflow_task) else {
-            return self.commit(run);
-        };
-        let attempt = task.attempt;
-        let mut tail = run.recent.clone();
-        tail.extend(run.state.transient_events());
-        run.busy = true;
-        self.busy += 1;
-        let (handle, key) = (self.handle.clone(), run.key.clone());
-        self.shared.activations.submit(Job {
-            shard: self.handle.id,
-            run: run.key.clone(),
-            sandbox_run: self.sandbox_run(&run.key),
-            module,
-            last_event_id: started_event_id,
-            tail,
-            work: JobWork::Task {
-                attempt,
-                updates: requests(&messages),
-                done: Box::new(move |outcome| {
-                    handle.notify(Request::Activated { run: key, module, started_event_id, attempt, outcome });
-                }),
-            },
-        });
-    }
-
-    fn take_outcome(&mut self, key: RunKey, module: Digest, started: i64, attempt: i32, outcome: Outcome) {
-        self.busy -= 1;
-        self.with_run(&key, |shard, run| {
-            run.busy = false;
-            shard.end_workflow_task(run, module, started, attempt, outcome);
-            shard.take_mailbox(run);
-        });
-    }
-
-    /// What has waited for a run goes into one step, as far as it fits: one commit, and one turn of the workflow.
-    fn take_mailbox(&mut self, run: &mut LoadedRun) {
-        loop {
-            while run.pending_bytes() < limits::STEP_BYTES
-                && let Some(work) = run.mailbox.pop_front()
-            {
-                run.apply(work);
-            }
-            self.settle(run);
-            if run.busy || run.mailbox.is_empty() {
-                return;
-            }
-        }
-    }
-
-    fn end_workflow_task(&self, run: &mut LoadedRun, module: Digest, started: i64, attempt: i32, outcome: Outcome) {
-        let retry_after = retry_pause(attempt);
-        let failed = match outcome {
-            Outcome::Completed { commands, messages } => {
-                let completion = WorkflowTaskCompletion {
-                    started_event_id: started,
-                    attempt,
-                    commands,
-                    messages,
-                    identity: IDENTITY.into(),
-                    build_id: module.to_string(),
-                    ..WorkflowTaskCompletion::default()
-                };
-                match run.step(|step| step.complete_workflow_task(completion, retry_after)) {
-                    Ok(CompletionOutcome::Completed) => {
-                        run.state.module = Some(module.to_string());
-                        run.forget_seen(started);
-                        None
-                    }
-                    // The instance has seen events that there never were.
-                    Ok(CompletionOutcome::Discarded) => {
-                        self.shared.sandbox.evict(&self.sandbox_run(&run.key));
-                        None
-                    }
-                    Ok(CompletionOutcome::Failed(bad)) => Some(bad.to_string()),
-                    Err(rejection) => Some(rejection.to_string()),
-                }
-            }
-            Outcome::Failed { cause, failure } => {
-                let message = failure.message.clone();
-                let refused = run
-                    .step(|step| step.fail_workflow_task(started, attempt, cause, failure, IDENTITY, retry_after))
-                    .err();
-                Some(refused.map_or(message, |refused| refused.to_string()))
-            }
-        };
-        if let Some(message) = failed {
-            tracing::warn!(
-                workflow_id = run.key.workflow.workflow_id, run_id = %run.key.run, attempt, %message,
-                "workflow task failed"
-            );
-            self.shared.sandbox.evict(&self.sandbox_run(&run.key));
         }
     }
 
@@ -525,7 +424,7 @@ impl Shard {
     fn take_in(&mut self, run: LoadedRun) {
         let key = run.key.clone();
         let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
-        workflow.runs.insert(key.run, run);
+        workflow.runs.insert(key.run, Box::new(run));
         self.with_run(&key, Shard::settle);
     }
 
@@ -556,8 +455,20 @@ impl Shard {
             let Some((key, workflow)) = self.workflows.pop_lru() else { return };
             if workflow.can_be_forgotten() {
                 self.weight -= workflow.weight;
+                self.forget_updates(&workflow);
             } else {
                 self.workflows.put(key, workflow);
+            }
+        }
+    }
+
+    /// Updates that are in memory alone go with it, as in a crash. Their clients are told, and ask again.
+    fn forget_updates(&self, workflow: &Workflow) {
+        for run in workflow.runs.values() {
+            for update_id in run.state.updates_in_memory() {
+                let message = "the update was given up to make room in memory; try again".into();
+                let progress = Progress::Aborted(Rejection::Unavailable(message));
+                self.shared.updates.tell(&run.state.run_id, News { update_id: update_id.to_owned(), progress });
             }
         }
     }
@@ -608,12 +519,6 @@ pub const IDENTITY: &str = "mainspring";
 /// A client that has gone does not get its answer.
 fn answer<T>(reply: oneshot::Sender<Result<T, EngineError>>, result: Result<T, EngineError>) {
     let _ = reply.send(result);
-}
-
-/// The updates that messages bring.
-fn requests(messages: &[Message]) -> Vec<UpdateRequest> {
-    let bodies = messages.iter().filter_map(|message| message.body.as_ref());
-    bodies.filter_map(|body| UpdateRequest::decode(body.value.as_slice()).ok()).collect()
 }
 
 fn current_run(row: &CurrentRow) -> Result<CurrentRun, EngineError> {

@@ -70,9 +70,16 @@ impl Timers {
         }
     }
 
-    /// Takes what is due, a bounded number at a time.
-    pub fn due(&mut self, store: &dyn Store, now: Time) -> Result<Vec<(Time, RunKey)>, EngineError> {
+    /// Takes what is due, a bounded number at a time. `written` waits until the store shows every row that stands: one
+    /// beyond the horizon is not in memory, and may still be on its way when the horizon comes.
+    pub fn due(
+        &mut self,
+        store: &dyn Store,
+        now: Time,
+        written: impl FnOnce(),
+    ) -> Result<Vec<(Time, RunKey)>, EngineError> {
         if self.near.is_empty() && self.horizon <= now {
+            written();
             self.load(store)?;
         }
         let mut due = Vec::new();
@@ -80,5 +87,64 @@ impl Timers {
             due.extend(self.near.pop_first());
         }
         Ok(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainspring_store::{Batch, MemoryStore};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::keys::WorkflowKey;
+
+    const SHARD: ShardId = ShardId(1);
+
+    fn run(number: u128) -> RunKey {
+        let workflow = WorkflowKey { namespace: Uuid::nil(), workflow_id: "w".into() };
+        RunKey { workflow, run: Uuid::from_u128(number) }
+    }
+
+    fn write(store: &MemoryStore, epoch: u64, rows: impl Iterator<Item = i64>) {
+        let mut batch = Batch::new(SHARD, epoch);
+        for due in rows {
+            batch.put(keys::timer(SHARD, Time(due), &run(due.unsigned_abs().into())), Vec::new());
+        }
+        for result in store.commit(&[batch]).unwrap() {
+            result.unwrap();
+        }
+    }
+
+    #[test]
+    fn a_timer_beyond_the_horizon_that_is_not_stored_yet_is_not_missed() {
+        let store = MemoryStore::new();
+        let epoch = store.acquire_shard(SHARD).unwrap();
+        let many = i64::try_from(limits::TIMERS_IN_MEMORY).unwrap() + 10;
+        write(&store, epoch, 1..=many);
+        let mut timers = Timers::open(&store, SHARD).unwrap();
+        // As far as this shard can know it is on its way to the disk.
+        timers.add(Time(many + 5), &run(0));
+        let late = Time(many + 5);
+        let arrives = || {
+            let mut batch = Batch::new(SHARD, epoch);
+            batch.put(keys::timer(SHARD, late, &run(0)), Vec::new());
+            store.commit(&[batch]).unwrap();
+        };
+        let mut fired = Vec::new();
+        let mut arrives = Some(arrives);
+        loop {
+            let due = timers.due(&store, Time(many + 10), || {
+                if let Some(arrives) = arrives.take() {
+                    arrives();
+                }
+            });
+            match due.unwrap() {
+                due if due.is_empty() => break,
+                due => fired.extend(due.into_iter().map(|(at, _)| at)),
+            }
+        }
+        fired.dedup();
+        let expected: Vec<Time> = (1..=many).map(Time).chain([late]).collect();
+        assert_eq!(fired, expected);
     }
 }

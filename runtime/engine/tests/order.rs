@@ -115,7 +115,7 @@ async fn a_deleted_run_leaves_nothing_behind() {
     engine.delete_workflow("default", run("gone")).await.unwrap();
     let missing = engine.describe_workflow("default", run("gone")).await;
     assert!(matches!(missing, Err(mainspring_engine::EngineError::WorkflowNotFound { .. })), "{missing:?}");
-    assert_eq!(engine.count_workflows("default", "").await.unwrap(), 0);
+    assert_eq!(engine.count_workflows("default", "").await.unwrap().count, 0);
     engine.shutdown().await;
     drop(engine);
     let report = verify(&store).unwrap();

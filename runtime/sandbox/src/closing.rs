@@ -6,7 +6,7 @@ use mainspring_api::{
         ContinueAsNewWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes, command::Attributes,
     },
     common::WorkflowType,
-    enums::{CommandType, ContinueAsNewInitiator, TaskQueueKind},
+    enums::{CommandType, TaskQueueKind},
     taskqueue::TaskQueue,
 };
 

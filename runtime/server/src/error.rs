@@ -6,6 +6,7 @@
 //! | no such namespace | NOT_FOUND | NamespaceNotFoundFailure |
 //! | no such run, activity, task or module, or no longer | NOT_FOUND | NotFoundFailure |
 //! | the workflow id is taken | ALREADY_EXISTS | WorkflowExecutionAlreadyStartedFailure |
+//! | one of several operations is refused | its own | MultiOperationExecutionFailure |
 //! | not in the present state | FAILED_PRECONDITION | |
 //! | its workflow tasks fail | FAILED_PRECONDITION | WorkflowNotReadyFailure |
 //! | a query fails | INVALID_ARGUMENT | QueryFailedFailure |
@@ -19,9 +20,11 @@
 use mainspring_api::{
     enums::{ResourceExhaustedCause, ResourceExhaustedScope},
     errordetails::{
-        NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure, ResourceExhaustedFailure,
-        WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
+        MultiOperationExecutionFailure, NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure,
+        QueryFailedFailure, ResourceExhaustedFailure, WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
+        multi_operation_execution_failure::OperationStatus,
     },
+    failure::MultiOperationExecutionAborted,
 };
 use mainspring_core::Rejection;
 use mainspring_engine::EngineError;
@@ -49,6 +52,24 @@ impl Fault {
     pub fn admitted_only() -> Fault {
         let message = "UpdateWorkflowExecution issued asynchronously and waiting on update admitted is not supported.";
         with_detail(Code::PermissionDenied, message, &PermissionDeniedFailure::default())
+    }
+
+    /// The same, of the one of two operations because of which neither was executed.
+    pub fn in_operation(self, failed: usize) -> Fault {
+        let status = self.0;
+        let details = rpc::Status::decode(status.details()).map(|status| status.details).unwrap_or_default();
+        let (code, message) = (status.code().into(), status.message().to_owned());
+        let aborted = || OperationStatus {
+            code: Code::Aborted.into(),
+            message: "Operation was aborted.".to_owned(),
+            details: vec![any(&MultiOperationExecutionAborted {})],
+        };
+        let mut statuses = vec![aborted(), aborted()];
+        if let Some(place) = statuses.get_mut(failed) {
+            *place = OperationStatus { code, message, details };
+        }
+        let detail = MultiOperationExecutionFailure { statuses };
+        with_detail(status.code(), "Update-with-Start could not be executed.", &detail)
     }
 
     /// Too many are at it; another try may find room.
@@ -153,9 +174,12 @@ fn exhausted(message: impl Into<String>, cause: ResourceExhaustedCause, scope: R
 /// A status with the detail that Temporal's SDKs look for in `grpc-status-details-bin`.
 fn with_detail<T: Message + Name>(code: Code, message: impl Into<String>, detail: &T) -> Fault {
     let message = message.into();
-    let detail = Any { type_url: format!("type.googleapis.com/{}", T::full_name()), value: detail.encode_to_vec() };
-    let status = rpc::Status { code: code.into(), message: message.clone(), details: vec![detail] };
+    let status = rpc::Status { code: code.into(), message: message.clone(), details: vec![any(detail)] };
     Fault(Status::with_details(code, message, status.encode_to_vec().into()))
+}
+
+fn any<T: Message + Name>(detail: &T) -> Any {
+    Any { type_url: format!("type.googleapis.com/{}", T::full_name()), value: detail.encode_to_vec() }
 }
 
 #[cfg(test)]

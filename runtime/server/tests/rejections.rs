@@ -261,7 +261,6 @@ async fn a_run_must_be_named_well() {
     let cases = [
         (None, "Execution is not set on request."),
         (execution("", ""), "WorkflowId is not set on request."),
-        (execution(&long(), ""), "WorkflowId length exceeds limit"),
         (execution("w", "not-a-uuid"), "Invalid RunId."),
     ];
     for (run, words) in cases {
@@ -275,6 +274,10 @@ async fn a_run_must_be_named_well() {
             TerminateWorkflowExecutionRequest { namespace: namespace(), workflow_execution: run, ..Default::default() };
         expect(client.terminate_workflow_execution(terminate).await, InvalidArgument, words);
     }
+    // There is none with such an id.
+    let describe =
+        DescribeWorkflowExecutionRequest { namespace: "default".to_owned(), execution: execution(&long(), "") };
+    expect(client.describe_workflow_execution(describe).await, NotFound, "workflow not found for ID: xxx");
 }
 
 #[tokio::test]
@@ -376,11 +379,11 @@ async fn an_activity_that_is_named_badly_or_not_there_is_refused() {
         ..Default::default()
     };
     for (request, code, words) in [
-        (by_id("", "", "1"), InvalidArgument, "WorkflowId is not set on request."),
+        (by_id("", "", "1"), NotFound, "activity not found for ID: 1"),
         (by_id("w", "", ""), InvalidArgument, "ActivityId is not set on request."),
-        (by_id("w", "", &long()), InvalidArgument, "ActivityId length exceeds limit"),
+        (by_id("w", "", &long()), NotFound, "cannot find pending activity with ActivityID xxx"),
         (by_id("w", "abc", "1"), InvalidArgument, "Invalid RunId."),
-        (by_id("absent", "", "1"), NotFound, "workflow execution not found"),
+        (by_id("absent", "", "1"), NotFound, "workflow not found for ID: absent"),
         (by_id("w", "", "1"), NotFound, "activity"),
     ] {
         expect(client.respond_activity_task_completed_by_id(request).await, code, words);

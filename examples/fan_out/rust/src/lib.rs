@@ -1,13 +1,16 @@
 //! Fan-out of children: a library is counted by a child workflow for each book, so many at once. Each child has a history
 //! and a fate of its own; one that fails is a line of the report, and not the end of the others.
 
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+};
 
 use mainspring_workflow::prelude::*;
 
 #[derive(Deserialize)]
 struct Library {
-    books: Vec<String>,
+    books: BTreeSet<String>,
     at_once: NonZeroUsize,
     /// How long after the counting the report is published.
     publish_after_ms: u64,
@@ -48,7 +51,7 @@ async fn count_library(library: Library) -> WorkflowResult<Report> {
 
     // This child is started and then left alone: it goes on after its parent has ended.
     let publication = publish_report::child(report.clone(), library.publish_after_ms)
-        .workflow_id(format!("{own_id}/publication"))
+        .workflow_id(format!("{own_id}-publication"))
         .parent_close_policy(ParentClosePolicy::Abandon);
     let publication = publication.start().await?;
     info!("{} publishes the report", publication.workflow_id());
@@ -118,7 +121,7 @@ mod tests {
             policies,
             [
                 ("test-workflow/a".into(), ParentClosePolicy::Terminate),
-                ("test-workflow/publication".into(), ParentClosePolicy::Abandon),
+                ("test-workflow-publication".into(), ParentClosePolicy::Abandon),
             ]
         );
     }

@@ -28,11 +28,13 @@ fn charge(customer: &str, price: u32, number: u32) -> String;
 
 #[handlers]
 impl Subscription {
+    /// What is paid, and what comes next.
     #[query]
     fn status(&self) -> Subscription {
         self.clone()
     }
 
+    /// Ends it at once.
     #[signal]
     fn cancel(&mut self) {
         self.canceled = true;
@@ -78,8 +80,12 @@ async fn subscribe(subscription: Subscription) -> WorkflowResult<Subscription> {
         email(&format!("thank you: {receipt}")).await?;
 
         // Even a history of a few events each month grows: after some decades it is time for a new one.
-        if history().continue_as_new_suggested && !state.borrow().canceled {
-            return Err(subscribe::continue_as_new(state.borrow().clone()).into());
+        if history().continue_as_new_suggested {
+            // What the customer has said by now this run still has to hear.
+            wait_condition(all_handlers_finished).await?;
+            if !state.borrow().canceled {
+                return Err(subscribe::continue_as_new(state.borrow().clone()).into());
+            }
         }
     }
 }
@@ -88,7 +94,10 @@ mainspring_workflow::export!(subscribe);
 
 #[cfg(test)]
 mod tests {
-    use mainspring_workflow::testing::{TestConfig, TestRun};
+    use mainspring_workflow::{
+        ToPayload,
+        testing::{Event, TestConfig, TestRun, signal},
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -155,5 +164,19 @@ mod tests {
         run.skip_time(DAY);
         assert_eq!(run.query::<Value>("status", [(); 0]).unwrap()["payments"], paid + 2);
         assert_eq!(run.activity_types(), ["charge", "send_email"], "nobody is welcomed twice");
+    }
+
+    #[test]
+    fn a_customer_who_cancels_at_the_very_moment_of_going_on_is_heard() {
+        let mut run = TestConfig::new()
+            .activity("charge", |_customer: String, _price: u32, _number: u32| "receipt")
+            .start::<subscribe>([json!({ "customer": "ann", "price": 10, "trial_ms": 1, "period_ms": 1 })]);
+        run.complete_activity(1, ());
+        run.skip_time(Duration::from_millis(1));
+        run.suggest_continue_as_new();
+        // The email of thanks is sent, and the customer cancels, in one activation.
+        let sent = Event::ActivityResolved((4, Ok(vec![().to_payload().unwrap()])));
+        run.resume([sent, signal("cancel", ())]);
+        assert_eq!(run.activity_calls("send_email")[2].get::<String>(1).unwrap(), "goodbye");
     }
 }

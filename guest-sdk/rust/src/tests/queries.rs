@@ -235,3 +235,27 @@ fn names_of_what_is_built_in_cannot_be_taken() {
     }
     TestRun::start::<takes>(NONE);
 }
+
+#[test]
+fn a_stack_trace_names_places_of_the_author() {
+    #[workflow]
+    async fn waits() -> WorkflowResult<()> {
+        let shielded = shielded(work("shielded"));
+        let timed = timeout(seconds(9), signals::<()>("timed").next()).await;
+        drop((shielded, timed));
+        Ok(())
+    }
+    let run = TestRun::start::<waits>(NONE);
+    let trace: String = run.query("__stack_trace", NONE).unwrap();
+    for line in trace.lines().filter(|line| line.contains(" at ")) {
+        assert!(line.contains(file!()), "{line}");
+    }
+    assert_eq!(trace.matches(file!()).count(), 2, "{trace}");
+
+    #[workflow]
+    async fn shields() -> WorkflowResult<String> {
+        Ok(shielded(work("shielded")).await?)
+    }
+    let trace: String = TestRun::start::<shields>(NONE).query("__stack_trace", NONE).unwrap();
+    assert!(trace.contains(&format!("activity shielded (operation 1) at {}", file!())), "{trace}");
+}

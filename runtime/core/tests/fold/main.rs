@@ -11,7 +11,7 @@ mod update;
 use mainspring_api::common::RetryPolicy;
 use mainspring_core::{RunState, Time, activity::Phase, signal::Signal, workflow::StartWorkflow};
 use orders::Order;
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use run::{Input, Run, seconds, start};
 
 fn order() -> impl Strategy<Value = Order> {
@@ -81,7 +81,10 @@ fn beginning() -> impl Strategy<Value = StartWorkflow> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/fold.proptest-regressions"))),
+        ..ProptestConfig::with_cases(400)
+    })]
 
     #[test]
     fn the_state_is_the_fold_of_the_history(start in beginning(), inputs in prop::collection::vec(input(), 0..80)) {

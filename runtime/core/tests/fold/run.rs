@@ -339,6 +339,7 @@ impl Run {
         let mut begun = BTreeMap::new();
         let mut ended = Vec::new();
         for event in &self.history {
+            self.check_activity(event);
             match event.attributes.as_ref().expect("an event has attributes") {
                 Written::ChildWorkflowExecutionStartedEventAttributes(it) => {
                     assert_eq!(begun.insert(it.initiated_event_id, event.event_id), None);
@@ -372,6 +373,26 @@ impl Run {
         ended.sort_unstable();
         ended.dedup();
         assert_eq!(ended.len(), number, "something has ended twice");
+    }
+
+    /// The end of an activity names the start of the same activity.
+    fn check_activity(&self, event: &HistoryEvent) {
+        let (scheduled, started) = match event.attributes.as_ref().expect("an event has attributes") {
+            Written::ActivityTaskCompletedEventAttributes(it) => (it.scheduled_event_id, it.started_event_id),
+            Written::ActivityTaskFailedEventAttributes(it) => (it.scheduled_event_id, it.started_event_id),
+            Written::ActivityTaskTimedOutEventAttributes(it) => (it.scheduled_event_id, it.started_event_id),
+            Written::ActivityTaskCanceledEventAttributes(it) => (it.scheduled_event_id, it.started_event_id),
+            _ => return,
+        };
+        // None has begun where it was canceled or ran out of time before.
+        if started != 0 {
+            let named = self.history.iter().find(|event| event.event_id == started);
+            assert!(
+                matches!(named.and_then(|event| event.attributes.as_ref()),
+                    Some(Written::ActivityTaskStartedEventAttributes(it)) if it.scheduled_event_id == scheduled),
+                "{event:?} names {named:?}"
+            );
+        }
     }
 
     /// The types of the events, without their common part.

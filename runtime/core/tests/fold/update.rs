@@ -85,6 +85,17 @@ fn a_signal_turns_a_speculative_task_into_a_proper_one() {
 }
 
 #[test]
+fn an_activity_that_ends_while_an_update_waits_for_its_task_names_its_start() {
+    let mut run = Run::after(vec![Order::Activity { attempts: 1, heartbeat: false }]);
+    run.take(&Input::StartActivity(0));
+    run.update("u1").unwrap();
+    run.take(&Input::Complete(0));
+    let expected = ["WORKFLOW_TASK_SCHEDULED", "ACTIVITY_TASK_STARTED", "ACTIVITY_TASK_COMPLETED"];
+    assert_eq!(run.kinds().split_off(5), expected);
+    run.check();
+}
+
+#[test]
 fn an_update_that_comes_while_a_task_runs_gets_a_task_of_its_own() {
     let mut run = idle();
     run.take(&Input::Signal(200));

@@ -6,7 +6,7 @@ use mainspring_api::enums::{QueryRejectCondition, WorkflowExecutionStatus as Sta
 use mainspring_core::{Rejection, RunState};
 use tokio::sync::oneshot;
 
-use super::{Request, Shard, answer};
+use super::{Request, Shard, Waiting, answer};
 use crate::{
     EngineError, QueryReply, RunRef, WorkflowQuery,
     activation::{Job, JobWork},
@@ -38,11 +38,11 @@ impl Shard {
             let (handle, workflow) = (self.handle.clone(), run.key.workflow.clone());
             let run_id = run.key.run.to_string();
             let asked = RunRef { workflow_id: workflow.workflow_id.clone(), run_id, ..RunRef::default() };
-            run.mailbox.push_back(Box::new(move |_| {
+            run.wait(Waiting::This(Box::new(move |_| {
                 // Behind the events that the run has not seen yet.
                 handle.notify(Request::Query { workflow, run: asked, query });
                 Box::new(|_| {})
-            }));
+            })));
             return;
         }
         if is_rejected(query.query.reject, run.state.status) {
@@ -109,7 +109,7 @@ fn module_to_ask(state: &RunState) -> Result<mainspring_sandbox::Digest, Rejecti
     module.ok_or_else(|| {
         Rejection::WorkflowNotReady(match state.is_running() {
             true => "Workflow task is not scheduled yet.".into(),
-            false => "Workflow closed before its first workflow task was completed.".into(),
+            false => "Workflow execution closed before WorkflowTaskStarted event".into(),
         })
     })
 }

@@ -16,7 +16,7 @@ use mainspring_core::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Request, Shard, answer};
+use super::{Request, Shard, Waiting, answer};
 use crate::{
     EngineError, RunRef, clock,
     keys::{RunKey, WorkflowKey},
@@ -131,7 +131,7 @@ impl Shard {
         let (workflow, run_id) = (base.workflow.clone(), new.run.to_string());
         let Some(entry) = self.workflows.get_mut(&workflow) else { return };
         let old = [entry.runs.remove(&base.run), entry.runs.remove(&latest.run)];
-        let mut old: Vec<LoadedRun> = old.into_iter().flatten().collect();
+        let mut old: Vec<Box<LoadedRun>> = old.into_iter().flatten().collect();
         for run in &mut old {
             run.step(|step| {
                 if step.state.is_running() {
@@ -146,7 +146,7 @@ impl Shard {
         let latest = new.run;
         let mut new = LoadedRun::made_by_reset(new, &self.shared.namespaces.name_of(workflow.namespace), made);
         new.pending.replies.push(Box::new(move |durable| answer(reply, durable.map(|()| run_id))));
-        self.commit_together(&workflow, old.iter_mut().chain([&mut new]), Some(latest));
+        self.commit_together(&workflow, old.iter_mut().map(Box::as_mut).chain([&mut new]), Some(latest));
         if let Some(entry) = self.workflows.get_mut(&workflow) {
             entry.runs.extend(old.into_iter().map(|run| (run.key.run, run)));
         }
@@ -161,7 +161,7 @@ impl Shard {
         match entry.and_then(|entry| entry.runs.get_mut(&key.run)).filter(|run| run.busy) {
             Some(run) => {
                 let work: Work = Box::new(move |_| Box::new(move |_| again()));
-                run.mailbox.push_back(work);
+                run.mailbox.push_back(Waiting::This(work));
             }
             None => self.reply_in_order(Box::new(move |_| again())),
         }

@@ -2,15 +2,17 @@
 
 use mainspring_api::enums::WorkflowExecutionStatus as Status;
 use mainspring_core::{
+    rows::RunRow,
     signal::Signal,
-    workflow::{StartDecision, StartWorkflow},
+    workflow::{CurrentRun, StartDecision, StartWorkflow},
 };
 use uuid::Uuid;
 
-use super::{Request, Shard, StartReply, Workflow, current_run};
+use super::{Request, Shard, StartReply, Waiting, Workflow, current_run};
 use crate::{
-    EngineError, RunRef, Started,
+    EngineError, RunRef, Started, keys,
     keys::{RunKey, WorkflowKey},
+    rows::decode,
     run::{LoadedRun, Reply, Work},
 };
 
@@ -34,7 +36,7 @@ impl Also {
 }
 
 /// What a start brings.
-pub(super) struct NewRun {
+pub struct NewRun {
     pub start: Box<StartWorkflow>,
     /// What the run that the start comes to is to take with it.
     pub also: Option<Also>,
@@ -43,27 +45,64 @@ pub(super) struct NewRun {
 
 impl Shard {
     pub(super) fn take_start(&mut self, key: WorkflowKey, run: Uuid, new: NewRun) {
-        let decision = match self.current(&key).and_then(|current| Ok(new.start.decide(current.as_ref())?)) {
+        let decision = match self.decide(&key, &new) {
             Ok(decision) => decision,
             Err(error) => return self.reply_in_order(Box::new(move |durable| (new.reply)(durable.and(Err(error))))),
         };
         match decision {
             StartDecision::Begin => self.begin(key, run, new),
-            StartDecision::UseExisting { run_id } => self.go_on(&key, run_id, false, Status::Running, new),
-            StartDecision::Repeated { run_id, status } => self.go_on(&key, run_id, true, status, new),
+            StartDecision::UseExisting { run_id } => self.go_on(&key, run, run_id, false, Status::Running, new),
+            StartDecision::Repeated { run_id, status } => self.go_on(&key, run, run_id, true, status, new),
             StartDecision::TerminateAndBegin { run_id } => self.terminate_and_begin(key, run_id, run, new),
         }
     }
 
+    fn decide(&mut self, key: &WorkflowKey, new: &NewRun) -> Result<StartDecision, EngineError> {
+        let current = self.current(key)?;
+        let decision = new.start.decide(current.as_ref());
+        // The run that this very start has begun may have gone on in others meanwhile. A child must not begin a second
+        // time because of that, nor its parent be told that a stranger has its id. (What a start brings, it brings to the
+        // latest run, so that this one is decided as ever.)
+        let repeated = matches!(decision, Ok(StartDecision::Repeated { .. }));
+        if let Some(current) = current.filter(|_| !repeated && new.also.is_none())
+            && self.has_begun(key, &current, &new.start.request_id)?
+        {
+            return Ok(StartDecision::Repeated { run_id: current.first_execution_run_id, status: current.status });
+        }
+        Ok(decision?)
+    }
+
+    /// Whether this request has begun the chain of runs that the latest one belongs to.
+    fn has_begun(&self, key: &WorkflowKey, latest: &CurrentRun, request_id: &str) -> Result<bool, EngineError> {
+        if request_id.is_empty() || latest.first_execution_run_id == latest.run_id {
+            return Ok(false);
+        }
+        let Ok(run) = latest.first_execution_run_id.parse() else { return Ok(false) };
+        let loaded = self.workflows.peek(key).and_then(|workflow| workflow.runs.get(&run));
+        if let Some(first) = loaded {
+            return Ok(first.state.start_request_id == request_id);
+        }
+        let row_key = keys::run(self.handle.id, &RunKey { workflow: key.clone(), run });
+        let Some(row) = self.shared.store.get(&row_key)? else { return Ok(false) };
+        let row: RunRow = decode("run", &row_key, &row)?;
+        Ok(row.start_request_id == request_id)
+    }
+
     /// The start comes to a run that is there.
-    fn go_on(&mut self, key: &WorkflowKey, run_id: String, started: bool, status: Status, new: NewRun) {
-        let told = tell(new.reply, run_id.clone(), started, status);
-        match new.also {
-            None => self.reply_in_order(told),
-            Some(also) => {
-                let run = RunRef { workflow_id: key.workflow_id.clone(), run_id, ..RunRef::default() };
-                self.take_work(key, &run, both(also.into_work(), told));
-            }
+    fn go_on(&mut self, key: &WorkflowKey, run: Uuid, existing: String, started: bool, status: Status, new: NewRun) {
+        if new.also.is_none() {
+            return self.reply_in_order(tell(new.reply, existing, started, status));
+        }
+        let found = RunRef { workflow_id: key.workflow_id.clone(), run_id: existing, ..RunRef::default() };
+        match self.find(key, &found) {
+            Ok(key) => self.with_run(&key, |shard, loaded| {
+                if loaded.busy {
+                    return loaded.wait(Waiting::Start { run, started, status, new });
+                }
+                loaded.take_start(started, status, new);
+                shard.settle(loaded);
+            }),
+            Err(error) => self.reply_in_order(Box::new(move |durable| (new.reply)(durable.and(Err(error))))),
         }
     }
 
@@ -115,21 +154,19 @@ impl Shard {
         }
         let entry = self.workflows.get_or_insert_mut(workflow, Workflow::default);
         entry.current = Some(current_run(&loaded.current_row()).ok());
-        entry.runs.insert(run, loaded);
+        entry.runs.insert(run, Box::new(loaded));
         self.with_run(&key, Shard::settle);
     }
 }
 
-/// One answer behind another.
-fn both(work: Work, told: Reply) -> Work {
-    Box::new(move |step| {
-        let first = work(step);
-        Box::new(move |durable| {
-            let again = durable.as_ref().map_err(|error| EngineError::Unavailable(error.to_string())).copied();
-            first(durable);
-            told(again);
-        })
-    })
+impl LoadedRun {
+    /// Takes what a start brings that has come to this run.
+    pub(super) fn take_start(&mut self, started: bool, status: Status, new: NewRun) {
+        if let Some(also) = new.also {
+            self.apply(also.into_work());
+        }
+        self.pending.replies.push(tell(new.reply, self.key.run.to_string(), started, status));
+    }
 }
 
 /// Tells which run a start has come to, once that is durable.

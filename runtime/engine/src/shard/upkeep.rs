@@ -1,13 +1,13 @@
 //! What a shard does beside requests to runs: timers that are due, deployments, deletion.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use mainspring_core::{Step, Time};
 use mainspring_store::{Batch, prefix_end};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Request, Shard, answer};
+use super::{Request, Shard, Waiting, Workflow, answer};
 use crate::{
     EngineError, clock, effects,
     inner::Head,
@@ -18,7 +18,8 @@ use crate::{
 
 impl Shard {
     pub(super) fn fire_timers(&mut self) {
-        let due = match self.timers.due(&*self.shared.store, clock::now()) {
+        let (shared, shard) = (&self.shared, self.handle.id);
+        let due = match self.timers.due(&*shared.store, clock::now(), || shared.wait_for_commits(shard)) {
             Ok(due) => due,
             Err(error) => return self.shared.fail(&error.to_string()),
         };
@@ -99,12 +100,13 @@ impl Shard {
     /// Does something of the engine's own to a run: at once, or when its activation has come to its end.
     fn soon(&mut self, run: &mut LoadedRun, decide: fn(&mut Step<'_>)) {
         if run.busy {
-            run.mailbox.push_back(Box::new(move |step| {
+            // No bound: the engine's own are few, and must not be lost.
+            run.mailbox.push_back(Waiting::This(Box::new(move |step| {
                 if let Ok(step) = step {
                     decide(step);
                 }
                 Box::new(|_| {})
-            }));
+            })));
         } else {
             run.step(decide);
             self.settle(run);
@@ -115,15 +117,19 @@ impl Shard {
         match self.purge_rows(&key) {
             Ok(Some(batch)) => {
                 let shared = Arc::clone(&self.shared);
+                let workflow = self.workflows.get_or_insert_mut(key.workflow.clone(), Workflow::default);
+                let in_flight = Arc::clone(&workflow.in_flight);
+                in_flight.fetch_add(1, Ordering::AcqRel);
                 self.shared.committer.submit(
                     batch,
                     Box::new(move |durable| {
+                        in_flight.fetch_sub(1, Ordering::AcqRel);
                         shared.notifier.notify(key.run, Head::Deleted);
                         answer(done, durable.map_err(|error| shared.lost(&error)));
                     }),
                 );
             }
-            // Steps of the run are on their way to the disk: come back behind them.
+            // Steps of the run are on their way to the disk, or effects to others: come back behind them.
             Ok(None) => {
                 let handle = self.handle.clone();
                 self.reply_in_order(Box::new(move |_| handle.notify(Request::Purge { run: key, done })));
@@ -141,7 +147,12 @@ impl Shard {
         if !workflow.can_be_forgotten() {
             return Ok(None);
         }
+        // What it still has to do to others, such as to close its children, would be forgotten with it.
+        if workflow.runs.get(&key.run).is_some_and(|run| run.state.has_effects()) {
+            return Ok(None);
+        }
         let Some(run) = workflow.runs.remove(&key.run) else { return Ok(None) };
+        workflow.deleted.insert(key.run);
         let mut batch = Batch::new(self.handle.id, self.epoch);
         for row in run.rows(&*self.shared.store, self.handle.id)? {
             batch.delete(row);

@@ -1,19 +1,108 @@
-//! Lists and counts of runs, from the visibility rows: no history is read.
+//! Lists and counts of runs, served from an index: no history is read.
+//!
+//! A filter is text, then a form ([`reader`]), then a [`Condition`] on attributes ([`resolve`]). [`plan`] says within
+//! which rows of the [`index`] all runs that fit must be, [`reading`] chooses among them, and [`list`] and [`count`] hold
+//! what they find against the condition. [`row`] is what a run's steps write.
 
-pub mod filter;
+mod attribute;
+mod condition;
+mod count;
+mod index;
+mod list;
+mod order;
+mod plan;
+mod reader;
+mod reading;
+mod resolve;
+pub(crate) mod row;
+#[cfg(test)]
+mod tests;
+mod token;
+mod tokens;
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
-use mainspring_api::workflow::WorkflowExecutionInfo;
-use mainspring_core::{Rejection, limits::temporal as limits};
-use mainspring_store::{Store, prefix_end};
+use mainspring_api::enums::WorkflowExecutionStatus;
+use mainspring_core::{Rejection, Time, limits::temporal};
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Engine, EngineError, ListPage, keys, limits::SCAN_ROWS, rows::decode};
-use filter::Filter;
+use attribute::Source;
+pub use attribute::{ATTRIBUTES, Attribute};
+use condition::{Condition, Test, Value};
+use index::micros;
+use list::Resume;
+use order::Order;
+use reading::{Effort, Reading};
+
+use crate::{Engine, EngineError, ListPage, clock, limits, shard::Request};
+
+/// A filter that has been read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Query {
+    condition: Condition,
+    order: Order,
+    group_by: Option<&'static Attribute>,
+}
+
+impl Query {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// In Temporal's words; where the form is wrong, with the position (a character, from 1) and what was expected.
+    pub(crate) fn parse(text: &str) -> Result<Query, String> {
+        resolve::query(reader::read(text)?)
+    }
+}
+
+/// What can be asked for without a filter's text, as older clients do. Nothing is asked for that is not set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListFilter {
+    /// Closed runs, instead of open ones.
+    pub closed: bool,
+    pub earliest_start: Option<Time>,
+    pub latest_start: Option<Time>,
+    pub workflow_id: Option<String>,
+    pub workflow_type: Option<String>,
+    pub status: Option<WorkflowExecutionStatus>,
+}
+
+impl ListFilter {
+    fn query(&self) -> Query {
+        let is = |name: &str, test: Test| Attribute::named(name).map(|attribute| Condition::Is(attribute, test));
+        let not = |condition: Option<Condition>| condition.map(|condition| Condition::Not(Box::new(condition)));
+        let text = |text: &Option<String>| text.clone().map(|text| Test::Equal(Value::Text(text)));
+        let time = |time: Option<Time>| time.map(|time| Value::Int(micros(time)));
+        let running = Test::Equal(Value::Int(i64::from(i32::from(WorkflowExecutionStatus::Running))));
+        let status = self.status.map(|status| Test::Equal(Value::Int(i64::from(i32::from(status)))));
+        let open = is("ExecutionStatus", running);
+        let parts = [
+            if self.closed { not(open) } else { open },
+            time(self.earliest_start).and_then(|earliest| not(is("StartTime", Test::Less(earliest)))),
+            time(self.latest_start).and_then(|latest| not(is("StartTime", Test::Greater(latest)))),
+            text(&self.workflow_id).and_then(|test| is("WorkflowId", test)),
+            text(&self.workflow_type).and_then(|test| is("WorkflowType", test)),
+            status.and_then(|test| is("ExecutionStatus", test)),
+        ];
+        Query { condition: Condition::And(parts.into_iter().flatten().collect()), order: Order::Listed, group_by: None }
+    }
+}
+
+/// How many runs fit a filter.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkflowCount {
+    pub count: i64,
+    /// The number for each value that was asked for with GROUP BY.
+    pub groups: Vec<(String, i64)>,
+}
+
+/// Lists and counts that are read at once; more wait. Each takes a thread, and what it reads competes with the steps.
+static AT_ONCE: Semaphore = Semaphore::const_new(limits::LISTS_AT_ONCE);
 
 impl Engine {
-    /// The runs that fit a filter (an empty one fits all): open ones first, the latest first. A page token is good
-    /// for the same filter only.
+    /// The runs that fit a filter (an empty one fits all), a page at a time: in the order that it asks for, or else
+    /// open ones first, the latest first. What pages promise is said in `list.rs`. A page token is good for the same
+    /// filter only.
     pub async fn list_workflows(
         &self,
         namespace: &str,
@@ -21,76 +110,101 @@ impl Engine {
         page_size: usize,
         page_token: &[u8],
     ) -> Result<ListPage, EngineError> {
-        let page_size = if page_size == 0 { limits::LIST_PAGE } else { page_size.min(limits::LIST_PAGE) };
-        let prefix = keys::visibilities(self.shared().namespaces.id(namespace)?);
-        if !page_token.is_empty() && !page_token.starts_with(&prefix) {
-            return Err(Rejection::invalid("Invalid NextPageToken.").into());
-        }
-        let start = if page_token.is_empty() { prefix.clone() } else { page_token.to_vec() };
-        let filter = Filter::parse(query).map_err(EngineError::InvalidQuery)?;
-        let page = self.blocking(move |store| {
-            let mut page = ListPage { executions: Vec::new(), next_page_token: Vec::new() };
-            scan(store, start, &prefix_end(&prefix), |key, info| {
-                if page.executions.len() == page_size {
-                    page.next_page_token = key.to_vec();
-                    return ControlFlow::Break(());
-                }
-                if filter.fits(&info) {
-                    page.executions.push(info);
-                }
-                ControlFlow::Continue(())
-            })?;
-            Ok(page)
-        });
-        page.await
+        let asked = Query::parse(query).map_err(EngineError::InvalidQuery)?;
+        self.page(namespace, asked, query.as_bytes(), page_size, page_token).await
     }
 
-    pub async fn count_workflows(&self, namespace: &str, query: &str) -> Result<i64, EngineError> {
-        let prefix = keys::visibilities(self.shared().namespaces.id(namespace)?);
-        let filter = Filter::parse(query).map_err(EngineError::InvalidQuery)?;
-        let count = self.blocking(move |store| {
-            let mut count = 0;
-            scan(store, prefix.clone(), &prefix_end(&prefix), |_, info| {
-                count += i64::from(filter.fits(&info));
-                ControlFlow::Continue(())
-            })?;
-            Ok(count)
-        });
-        count.await
-    }
-
-    /// Reads the store away from the asynchronous threads; what was read is durable when it is returned.
-    async fn blocking<T: Send + 'static>(
+    /// The same for what can be asked for without a filter.
+    pub async fn list_workflows_by(
         &self,
-        read: impl FnOnce(&dyn Store) -> Result<T, EngineError> + Send + 'static,
+        namespace: &str,
+        filter: &ListFilter,
+        page_size: usize,
+        page_token: &[u8],
+    ) -> Result<ListPage, EngineError> {
+        self.page(namespace, filter.query(), format!("{filter:?}").as_bytes(), page_size, page_token).await
+    }
+
+    async fn page(
+        &self,
+        namespace: &str,
+        query: Query,
+        question: &[u8],
+        page_size: usize,
+        page_token: &[u8],
+    ) -> Result<ListPage, EngineError> {
+        let namespace = self.shared().namespaces.id(namespace)?;
+        let page_size = if page_size == 0 { temporal::LIST_PAGE } else { page_size.min(temporal::LIST_PAGE) };
+        let resume = match page_token {
+            [] => self.first_page().await,
+            token => token::open(token, &query.order, namespace, question)
+                .ok_or_else(|| Rejection::invalid("Invalid NextPageToken."))?,
+        };
+        let page = self.read_lists(namespace, move |reading| list::list(reading, &query, resume, page_size)).await?;
+        let next = page.next.map(|next| token::seal(&next, namespace, question));
+        Ok(ListPage { executions: page.executions, next_page_token: next.unwrap_or_default() })
+    }
+
+    /// A list is as of a moment whose steps can all be seen: what had closed by then must not be met as open. Steps that
+    /// are decided later have later times.
+    async fn first_page(&self) -> Resume {
+        let as_of = micros(clock::now());
+        let mut settling = Vec::new();
+        for shard in &self.shared().shards {
+            let (done, settled) = oneshot::channel();
+            // One that takes no requests is as settled as it will be.
+            if shard.request(Request::Settle { done }).is_ok() {
+                settling.push(settled);
+            }
+        }
+        let all = async {
+            for settled in settling {
+                let _ = settled.await;
+            }
+        };
+        // Where requests queue up, the step that was being decided is long through when this time has passed.
+        let _ = tokio::time::timeout(limits::STEP_SETTLES, all).await;
+        self.barrier().await;
+        Resume { as_of, after: None }
+    }
+
+    /// How many runs fit a filter.
+    pub async fn count_workflows(&self, namespace: &str, query: &str) -> Result<WorkflowCount, EngineError> {
+        let namespace = self.shared().namespaces.id(namespace)?;
+        let query = Query::parse(query).map_err(EngineError::InvalidQuery)?;
+        let group_by = query.group_by;
+        let counts = self.read_lists(namespace, move |reading| count::count(reading, &query)).await?;
+        let count = counts.values().sum();
+        let groups = match group_by {
+            None => Vec::new(),
+            Some(attribute) if attribute.source == Source::Status => {
+                counts.into_iter().map(|(status, count)| (resolve::status_name(i64::from(status)), count)).collect()
+            }
+            // No run of ours has a division.
+            Some(_) if count == 0 => Vec::new(),
+            Some(_) => vec![(String::new(), count)],
+        };
+        Ok(WorkflowCount { count, groups })
+    }
+
+    /// Reads the store away from the asynchronous threads, and no longer than somebody waits for it. What was read is
+    /// durable when it is returned.
+    async fn read_lists<T: Send + 'static>(
+        &self,
+        namespace: uuid::Uuid,
+        read: impl FnOnce(Reading<'_>) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, EngineError> {
+        let permit = AT_ONCE.acquire().await.map_err(|error| EngineError::Unavailable(error.to_string()))?;
+        let dropped = CancellationToken::new();
+        let guard = dropped.clone().drop_guard();
         let store = Arc::clone(&self.shared().store);
-        let result = tokio::task::spawn_blocking(move || read(&*store)).await;
-        let result = result.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            read(Reading { store: &*store, namespace, dropped: &dropped, effort: Effort::default() })
+        });
+        let result = task.await.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+        guard.disarm();
         self.barrier().await;
         Ok(result)
-    }
-}
-
-fn scan(
-    store: &dyn Store,
-    mut start: Vec<u8>,
-    end: &[u8],
-    mut visit: impl FnMut(&[u8], WorkflowExecutionInfo) -> ControlFlow<()>,
-) -> Result<(), EngineError> {
-    loop {
-        let rows = store.scan(&start, end, false, SCAN_ROWS)?;
-        for (key, value) in &rows {
-            if visit(key, decode("visibility", key, value)?).is_break() {
-                return Ok(());
-            }
-        }
-        match rows.last() {
-            Some((key, _)) if rows.len() == SCAN_ROWS => {
-                start.clone_from(key);
-                start.push(0);
-            }
-            _ => return Ok(()),
-        }
     }
 }

@@ -29,7 +29,7 @@ impl external::Host for HostState {
     ) -> wasmtime::Result<Operation> {
         self.commanding("external.signal")?;
         let (workflow_id, run_id, child_workflow_only) = match target {
-            Target::Child(child) => (self.operations.child_name(child)?.workflow_id, String::new(), true),
+            Target::Child(child) => (self.operations.child_workflow_id(child)?, String::new(), true),
             Target::Execution((workflow_id, run_id)) => (workflow_id, run_id, false),
         };
         let attributes = SignalExternalWorkflowExecutionCommandAttributes {

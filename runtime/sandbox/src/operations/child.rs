@@ -114,11 +114,16 @@ impl Operations {
     }
 
     fn request_cancel_of_child(&mut self, child: u32, limits: &GuestLimits) -> Result<(), Fault> {
-        let name = self.child_name(child)?;
+        let workflow_id = self.child_workflow_id(child)?;
+        let run_id = match self.open.get(&child) {
+            Some(Operation::Child(child)) => child.run_id.clone().unwrap_or_default(),
+            _ => String::new(),
+        };
         // The request is an operation of its own, which the guest does not know.
         let number = self.next_number()?;
         let attributes = RequestCancelExternalWorkflowExecutionCommandAttributes {
-            workflow_id: name.workflow_id,
+            workflow_id,
+            run_id,
             child_workflow_only: true,
             ..Default::default()
         };
@@ -133,12 +138,15 @@ impl Operations {
         Ok(())
     }
 
-    /// The child that this operation is.
-    pub fn child_name(&self, number: u32) -> Result<ChildName, Fault> {
+    /// The workflow id of the child that this operation is, or was.
+    pub fn child_workflow_id(&self, number: u32) -> Result<String, Fault> {
         match self.open.get(&number) {
-            Some(Operation::Child(child)) => Ok(child.name.clone()),
+            Some(Operation::Child(child)) => Ok(child.name.workflow_id.clone()),
             Some(other) => wrong_kind(number, other, "a child workflow"),
-            None => Err(Fault::bad_call(format!("operation {number} is no child workflow that is open"))),
+            None => match self.ended_children.get(&number) {
+                Some(workflow_id) => Ok(workflow_id.clone()),
+                None => Err(Fault::bad_call(format!("operation {number} is no child workflow that has begun"))),
+            },
         }
     }
 
@@ -162,16 +170,17 @@ impl Operations {
             Some(Operation::Child(child)) if child.run_id.is_some() == begun => {}
             _ => return None,
         }
-        match self.remove_by_event(initiated_event_id)? {
-            (operation, Operation::Child(child)) => Some(EndedChild {
-                operation,
-                name: child.name,
-                run_id: child.run_id.unwrap_or_default(),
-                started_event_id: child.started_event_id,
-                for_guest: child.state != State::ResolvedLocally,
-            }),
-            _ => None,
+        let (operation, Operation::Child(child)) = self.remove_by_event(initiated_event_id)? else { return None };
+        if begun {
+            self.ended_children.insert(operation, child.name.workflow_id.clone());
         }
+        Some(EndedChild {
+            operation,
+            name: child.name,
+            run_id: child.run_id.unwrap_or_default(),
+            started_event_id: child.started_event_id,
+            for_guest: child.state != State::ResolvedLocally,
+        })
     }
 
     /// The request to cancel this child has been answered: what the guest is to be told, if it waits for that.

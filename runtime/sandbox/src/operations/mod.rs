@@ -62,6 +62,9 @@ pub struct Operations {
     open: HashMap<u32, Operation>,
     /// Open operations whose start the journal has recorded, by that event.
     by_event: HashMap<i64, u32>,
+    /// The workflow ids of children that have ended: a signal to one is sent, and the journal says that it failed. As
+    /// many as the history has room for.
+    ended_children: HashMap<u32, String>,
     /// The commands of this activation; a withdrawn one leaves a gap.
     commands: Vec<Option<Issued>>,
     command_bytes: usize,

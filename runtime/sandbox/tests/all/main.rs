@@ -14,6 +14,7 @@ mod divergence;
 mod limits;
 mod logs;
 mod order;
+mod random;
 mod runs;
 mod support;
 mod uploads;

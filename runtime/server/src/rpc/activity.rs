@@ -151,6 +151,10 @@ pub(super) async fn failed(
     request: RespondActivityTaskFailedRequest,
 ) -> Result<RespondActivityTaskFailedResponse, Fault> {
     let named = Named::by_token(frontend, request.namespace, &request.task_token)?;
+    // A report by id may be of any kind: so it is in Temporal.
+    if request.failure.as_ref().is_some_and(|failure| !is_application(failure)) {
+        return Err(Fault::invalid("Failure must have ApplicationFailureInfo."));
+    }
     let outcome = to_failed(request.failure, request.last_heartbeat_details);
     named.end(frontend, outcome, &request.identity).await?;
     Ok(RespondActivityTaskFailedResponse::default())
@@ -203,6 +207,10 @@ pub(super) async fn heartbeat_by_id(
     let named = Named::by_id(frontend, &namespace, workflow_id, run_id, activity_id)?;
     let cancel_requested = named.heartbeat(frontend, request.details, &request.identity).await?;
     Ok(RecordActivityTaskHeartbeatByIdResponse { cancel_requested, ..Default::default() })
+}
+
+fn is_application(failure: &Failure) -> bool {
+    matches!(failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(_)))
 }
 
 // What is too large fails the activity for good instead of being refused: a worker that is refused gives up on its

@@ -179,6 +179,20 @@ impl WorkflowService for Frontend {
         answer(visibility::scan(self, request.into_inner()).await)
     }
 
+    async fn list_open_workflow_executions(
+        &self,
+        request: Request<ListOpenWorkflowExecutionsRequest>,
+    ) -> Answer<ListOpenWorkflowExecutionsResponse> {
+        answer(visibility::list_open(self, request.into_inner()).await)
+    }
+
+    async fn list_closed_workflow_executions(
+        &self,
+        request: Request<ListClosedWorkflowExecutionsRequest>,
+    ) -> Answer<ListClosedWorkflowExecutionsResponse> {
+        answer(visibility::list_closed(self, request.into_inner()).await)
+    }
+
     async fn count_workflow_executions(
         &self,
         request: Request<CountWorkflowExecutionsRequest>,

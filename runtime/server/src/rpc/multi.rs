@@ -1,19 +1,21 @@
 //! Several operations in one call: today, an update that starts its workflow where there is none.
 
-use mainspring_api::{
-    enums::WorkflowIdConflictPolicy,
-    workflowservice::{
-        ExecuteMultiOperationRequest, ExecuteMultiOperationResponse, StartWorkflowExecutionRequest,
-        StartWorkflowExecutionResponse, UpdateWorkflowExecutionRequest,
-        execute_multi_operation_request::operation::Operation as Asked,
-        execute_multi_operation_response::{Response, response::Response as Answered},
-    },
+use mainspring_api::workflowservice::{
+    ExecuteMultiOperationRequest, ExecuteMultiOperationResponse, StartWorkflowExecutionRequest,
+    StartWorkflowExecutionResponse, UpdateWorkflowExecutionRequest,
+    execute_multi_operation_request::operation::Operation as Asked,
+    execute_multi_operation_response::{Response, response::Response as Answered},
 };
 use mainspring_core::limits::temporal;
+use mainspring_engine::UpdateStage;
 use tonic::Request;
 
 use super::{Frontend, update, workflow};
 use crate::{error::Fault, validate};
+
+/// The operations by their places.
+const START: usize = 0;
+const UPDATE: usize = 1;
 
 pub(super) async fn execute(
     frontend: &Frontend,
@@ -24,13 +26,15 @@ pub(super) async fn execute(
     let namespace = frontend.namespace(&request.namespace)?.name;
     let (start, asked) = operations(request)?;
     let workflow_id = start.workflow_id.clone();
-    let start = workflow::to_start(start)?;
-    let (update, stage) = update::to_update(asked.request, asked.wait_policy)?;
+    let start = workflow::to_start(start).map_err(|fault| fault.in_operation(START))?;
+    let (update, stage) = to_update(asked, &workflow_id).map_err(|fault| fault.in_operation(UPDATE))?;
     let update_id = update::id_of(&update);
     let executed = frontend.engine.update_with_start(&namespace, start, update, stage, wait);
     let stopping = || Err(mainspring_engine::EngineError::Unavailable("the server is stopping".into()));
-    let (started, status) = frontend.held(executed).await.unwrap_or_else(stopping)?;
-    let updated = update::answer(workflow_id, update_id, status?);
+    let executed = frontend.held(executed).await.unwrap_or_else(stopping);
+    let (started, status) = executed.map_err(|error| Fault::from(error).in_operation(START))?;
+    let status = status.map_err(|error| Fault::from(error).in_operation(UPDATE))?;
+    let updated = update::answer(workflow_id, update_id, status);
     let started = StartWorkflowExecutionResponse {
         run_id: started.run_id,
         first_execution_run_id: started.first_execution_run_id,
@@ -54,12 +58,23 @@ fn operations(
     else {
         return Err(refused());
     };
-    let updated = update.workflow_execution.as_ref().map_or("", |execution| execution.workflow_id.as_str());
-    if updated != start.workflow_id {
-        return Err(Fault::invalid("WorkflowId is not consistent with previous operation(s)"));
-    }
-    if start.workflow_id_conflict_policy() == WorkflowIdConflictPolicy::Unspecified {
-        return Err(Fault::invalid("WorkflowIdConflictPolicy is required for Update-with-Start."));
-    }
     Ok((start, update))
+}
+
+/// An update of the run that the start comes to, whichever that is.
+fn to_update(
+    asked: UpdateWorkflowExecutionRequest,
+    workflow_id: &str,
+) -> Result<(mainspring_api::update::Request, UpdateStage), Fault> {
+    let execution = asked.workflow_execution.unwrap_or_default();
+    if execution.workflow_id != workflow_id {
+        return Err(Fault::invalid("WorkflowId is not consistent with previous operation(s)."));
+    }
+    if !execution.run_id.is_empty() {
+        return Err(Fault::invalid("RunId is not allowed."));
+    }
+    if !asked.first_execution_run_id.is_empty() {
+        return Err(Fault::invalid("FirstExecutionRunId is not allowed."));
+    }
+    update::to_update(asked.request, asked.wait_policy)
 }

@@ -8,7 +8,6 @@ use mainspring_core::{
     reset::{Exclude, ResetRequest},
     validate as core_validate,
 };
-use uuid::Uuid;
 
 use super::Frontend;
 use crate::{error::Fault, validate};
@@ -19,7 +18,7 @@ pub(super) async fn reset(
 ) -> Result<ResetWorkflowExecutionResponse, Fault> {
     let namespace = frontend.namespace(&request.namespace)?.name;
     let run = validate::run(request.workflow_execution)?;
-    core_validate::optional_name("RequestId", &request.request_id)?;
+    core_validate::name("RequestId", &request.request_id)?;
     validate::identity(&request.identity)?;
     if !request.post_reset_operations.is_empty() {
         return Err(Fault::unsupported(
@@ -35,11 +34,10 @@ pub(super) async fn reset(
         .map(|excluded| ResetReapplyExcludeType::try_from(*excluded))
         .collect::<Result<_, _>>()
         .map_err(|_| Fault::invalid("Invalid ResetReapplyExcludeType."))?;
-    let request_id = if request.request_id.is_empty() { Uuid::new_v4().to_string() } else { request.request_id };
     let reset = ResetRequest {
         workflow_task_finish_event_id: request.workflow_task_finish_event_id,
         reason: request.reason,
-        request_id,
+        request_id: request.request_id,
         exclude: Exclude::of(included, &excluded),
     };
     let run_id = frontend.engine.reset_workflow(&namespace, run, reset).await?;

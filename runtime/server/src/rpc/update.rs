@@ -64,21 +64,22 @@ pub(super) fn to_update(
     wait_policy: Option<WaitPolicy>,
 ) -> Result<(update::Request, UpdateStage), Fault> {
     let mut request = request.ok_or_else(|| Fault::invalid("Update is not set on request."))?;
-    let meta = request.meta.get_or_insert_with(Default::default);
+    let meta = request.meta.as_mut().ok_or_else(|| Fault::invalid("Update meta is not set on request."))?;
     if meta.update_id.is_empty() {
         meta.update_id = Uuid::new_v4().to_string();
     }
     core_validate::name("UpdateId", &meta.update_id)?;
     validate::identity(&meta.identity)?;
-    let Some(input) = &request.input else { return Err(Fault::invalid("Update Input is not set on request.")) };
+    let Some(input) = &request.input else { return Err(Fault::invalid("Update input is not set on request.")) };
     if input.name.is_empty() {
-        return Err(Fault::invalid("Update Name is not set on request."));
+        return Err(Fault::invalid("Update name is not set on request."));
     }
     let stage = match wait_policy.map_or(0, |policy| policy.lifecycle_stage).try_into() {
         Ok(Stage::Admitted) => return Err(Fault::admitted_only()),
         Ok(Stage::Accepted) => UpdateStage::Accepted,
-        // Whoever says nothing, or nothing that is known, waits for the outcome.
-        Ok(Stage::Unspecified | Stage::Completed) | Err(_) => UpdateStage::Completed,
+        // Whoever says nothing waits for the outcome.
+        Ok(Stage::Unspecified | Stage::Completed) => UpdateStage::Completed,
+        Err(_) => UpdateStage::Admitted,
     };
     Ok((request, stage))
 }

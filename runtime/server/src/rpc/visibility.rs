@@ -3,51 +3,19 @@
 use std::collections::HashMap;
 
 use mainspring_api::{
-    enums::IndexedValueType::{self, Bool, Datetime, Int, Keyword, KeywordList},
-    workflowservice::*,
+    common::Payload,
+    enums::WorkflowExecutionStatus,
+    filter::{StartTimeFilter, WorkflowExecutionFilter, WorkflowTypeFilter},
+    workflowservice::{
+        count_workflow_executions_response::AggregationGroup, list_closed_workflow_executions_request as closed,
+        list_open_workflow_executions_request as open, *,
+    },
 };
-use mainspring_core::limits::temporal;
-use mainspring_engine::ListPage;
+use mainspring_core::{Time, limits::temporal};
+use mainspring_engine::{ATTRIBUTES, ListFilter, ListPage};
 
 use super::Frontend;
 use crate::{error::Fault, validate};
-
-/// The attributes that every Temporal server has, as `temporal operator search-attribute list` shows them.
-const SYSTEM_ATTRIBUTES: [(&str, IndexedValueType); 33] = [
-    ("BatcherNamespace", Keyword),
-    ("BatcherUser", Keyword),
-    ("BinaryChecksums", KeywordList),
-    ("BuildIds", KeywordList),
-    ("CloseTime", Datetime),
-    ("ExecutionDuration", Int),
-    ("ExecutionStatus", Keyword),
-    ("ExecutionTime", Datetime),
-    ("HistoryLength", Int),
-    ("HistorySizeBytes", Int),
-    ("ParentRunId", Keyword),
-    ("ParentWorkflowId", Keyword),
-    ("RootRunId", Keyword),
-    ("RootWorkflowId", Keyword),
-    ("RunId", Keyword),
-    ("StartTime", Datetime),
-    ("StateTransitionCount", Int),
-    ("TaskQueue", Keyword),
-    ("TemporalChangeVersion", KeywordList),
-    ("TemporalExternalPayloadCount", Int),
-    ("TemporalExternalPayloadSizeBytes", Int),
-    ("TemporalNamespaceDivision", Keyword),
-    ("TemporalPauseInfo", KeywordList),
-    ("TemporalReportedProblems", KeywordList),
-    ("TemporalSchedulePaused", Bool),
-    ("TemporalScheduledById", Keyword),
-    ("TemporalScheduledStartTime", Datetime),
-    ("TemporalUsedWorkerDeploymentVersions", KeywordList),
-    ("TemporalWorkerDeployment", Keyword),
-    ("TemporalWorkerDeploymentVersion", Keyword),
-    ("TemporalWorkflowVersioningBehavior", Keyword),
-    ("WorkflowId", Keyword),
-    ("WorkflowType", Keyword),
-];
 
 pub(super) async fn list(
     frontend: &Frontend,
@@ -80,13 +48,86 @@ async fn page(
     Ok(frontend.engine.list_workflows(&namespace, query, page_size, token).await?)
 }
 
+/// Open runs, in the words of older clients.
+pub(super) async fn list_open(
+    frontend: &Frontend,
+    request: ListOpenWorkflowExecutionsRequest,
+) -> Result<ListOpenWorkflowExecutionsResponse, Fault> {
+    let mut filter = started(request.start_time_filter)?;
+    match request.filters {
+        Some(open::Filters::ExecutionFilter(execution)) => by_execution(&mut filter, execution),
+        Some(open::Filters::TypeFilter(kind)) => by_type(&mut filter, kind),
+        None => {}
+    }
+    let size = validate::page_size(request.maximum_page_size, temporal::LIST_PAGE);
+    let namespace = frontend.namespace(&request.namespace)?.name;
+    let page = frontend.engine.list_workflows_by(&namespace, &filter, size, &request.next_page_token).await?;
+    Ok(ListOpenWorkflowExecutionsResponse { executions: page.executions, next_page_token: page.next_page_token })
+}
+
+/// Closed runs, in the words of older clients.
+pub(super) async fn list_closed(
+    frontend: &Frontend,
+    request: ListClosedWorkflowExecutionsRequest,
+) -> Result<ListClosedWorkflowExecutionsResponse, Fault> {
+    let mut filter = ListFilter { closed: true, ..started(request.start_time_filter)? };
+    match request.filters {
+        Some(closed::Filters::ExecutionFilter(execution)) => by_execution(&mut filter, execution),
+        Some(closed::Filters::TypeFilter(kind)) => by_type(&mut filter, kind),
+        Some(closed::Filters::StatusFilter(status)) => match status.status() {
+            WorkflowExecutionStatus::Unspecified | WorkflowExecutionStatus::Running => {
+                return Err(Fault::invalid("StatusFilter must be specified and must be not Running."));
+            }
+            status => filter.status = Some(status),
+        },
+        None => {}
+    }
+    let size = validate::page_size(request.maximum_page_size, temporal::LIST_PAGE);
+    let namespace = frontend.namespace(&request.namespace)?.name;
+    let page = frontend.engine.list_workflows_by(&namespace, &filter, size, &request.next_page_token).await?;
+    Ok(ListClosedWorkflowExecutionsResponse { executions: page.executions, next_page_token: page.next_page_token })
+}
+
+fn started(filter: Option<StartTimeFilter>) -> Result<ListFilter, Fault> {
+    let StartTimeFilter { earliest_time, latest_time } = filter.unwrap_or_default();
+    let earliest_start = earliest_time.as_ref().map(Time::from_proto);
+    let latest_start = latest_time.as_ref().map(Time::from_proto);
+    if earliest_start.zip(latest_start).is_some_and(|(earliest, latest)| earliest > latest) {
+        return Err(Fault::invalid("EarliestTime in StartTimeFilter should not be larger than LatestTime."));
+    }
+    Ok(ListFilter { earliest_start, latest_start, ..ListFilter::default() })
+}
+
+/// The run id is not looked at, as in Temporal.
+fn by_execution(filter: &mut ListFilter, execution: WorkflowExecutionFilter) {
+    filter.workflow_id = Some(execution.workflow_id);
+}
+
+fn by_type(filter: &mut ListFilter, kind: WorkflowTypeFilter) {
+    filter.workflow_type = Some(kind.name);
+}
+
 pub(super) async fn count(
     frontend: &Frontend,
     request: CountWorkflowExecutionsRequest,
 ) -> Result<CountWorkflowExecutionsResponse, Fault> {
     let namespace = frontend.namespace(&request.namespace)?.name;
-    let count = frontend.engine.count_workflows(&namespace, &request.query).await?;
-    Ok(CountWorkflowExecutionsResponse { count, ..Default::default() })
+    let counted = frontend.engine.count_workflows(&namespace, &request.query).await?;
+    let groups = counted
+        .groups
+        .into_iter()
+        .map(|(value, count)| AggregationGroup { group_values: vec![keyword(&value)], count });
+    Ok(CountWorkflowExecutionsResponse { count: counted.count, groups: groups.collect() })
+}
+
+/// A search attribute's value, as clients decode it.
+fn keyword(value: &str) -> Payload {
+    let metadata = [("encoding", "json/plain"), ("type", "Keyword")];
+    Payload {
+        metadata: metadata.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into(),
+        data: format!("{value:?}").into_bytes(),
+        ..Payload::default()
+    }
 }
 
 pub(super) fn search_attributes() -> GetSearchAttributesResponse {
@@ -94,5 +135,5 @@ pub(super) fn search_attributes() -> GetSearchAttributesResponse {
 }
 
 pub(super) fn system_attributes() -> HashMap<String, i32> {
-    SYSTEM_ATTRIBUTES.iter().map(|(name, value_type)| ((*name).to_owned(), (*value_type).into())).collect()
+    ATTRIBUTES.iter().map(|attribute| (attribute.name.to_owned(), attribute.value_type.into())).collect()
 }

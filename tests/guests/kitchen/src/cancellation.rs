@@ -18,7 +18,9 @@ pub async fn cancel_me(name: String, cleanup: String) -> WorkflowResult<Value> {
         let undo = activity::<Value>(cleanup).arg(cancel_reason()).start_to_close_timeout(TIMEOUT);
         let undone = shielded(undo).await?;
         let canceled = Canceled::default();
-        return Err(if undone.is_null() { canceled } else { canceled.details(undone) }.into());
+        // The SDK for Python has no details to give: nothing that says nothing.
+        let says_something = undone.as_str().is_none_or(|text| !text.is_empty());
+        return Err(if says_something { canceled.details(undone) } else { canceled }.into());
     }
     Err(error.into())
 }

@@ -16,7 +16,7 @@ fn one(failure: &Failure) -> Value {
         FailureKind::Canceled(_) => ("canceled", json!(null)),
         FailureKind::Terminated => ("terminated", json!(null)),
         FailureKind::Activity(info) => ("activity", json!(word(info.retry_state))),
-        FailureKind::ChildWorkflow(info) => ("child", json!(word(info.retry_state))),
+        FailureKind::ChildWorkflow(_) => ("child", json!(null)),
         _ => ("other", json!(null)),
     };
     let message = matches!(kind, "application").then_some(&failure.message);

@@ -11,8 +11,7 @@ use crate::failures;
 #[workflow]
 pub async fn local_step(unlucky: u32, maximum_attempts: u32) -> WorkflowResult<Value> {
     let attempts = Cell::new(0);
-    let policy =
-        RetryPolicy::default().initial_interval(Duration::from_millis(1)).maximum_attempts(maximum_attempts);
+    let policy = RetryPolicy::default().initial_interval(Duration::from_millis(1)).maximum_attempts(maximum_attempts);
     let step = local_activity("step", || {
         attempts.set(attempts.get() + 1);
         if attempts.get() <= unlucky {

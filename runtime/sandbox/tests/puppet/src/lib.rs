@@ -67,6 +67,8 @@ enum Step {
     },
     /// Completes the update that was accepted with this number.
     CompleteUpdate(u32),
+    /// Completes the first of the updates that were accepted and not completed, if there is one.
+    CompleteOldestUpdate,
     Patched(String),
     DeprecatePatch(String),
     Marker(String),
@@ -138,6 +140,7 @@ struct Puppet {
     begun: HashMap<u32, Value>,
     signals: VecDeque<Value>,
     canceled: Option<String>,
+    open_updates: VecDeque<u32>,
     trace: Vec<Value>,
 }
 
@@ -290,7 +293,9 @@ impl Puppet {
         }
         updates::accept(update.number);
         self.trace.push(json!({"update": update.id, "number": update.number, "input": values(&update.input)}));
-        if update.name != "later" {
+        if update.name == "later" {
+            self.open_updates.push_back(update.number);
+        } else {
             updates::complete(update.number, Ok(&[json_payload(&json!(self.trace.len()))]));
         }
     }
@@ -365,6 +370,11 @@ impl Puppet {
             }
             Step::CompleteUpdate(number) => {
                 updates::complete(number, Ok(&[json_payload(&json!("completed later"))]));
+            }
+            Step::CompleteOldestUpdate => {
+                if let Some(number) = self.open_updates.pop_front() {
+                    updates::complete(number, Ok(&[json_payload(&json!("completed later"))]));
+                }
             }
             Step::Patched(id) => {
                 let taken = versioning::patched(&id);
