@@ -167,6 +167,9 @@ fn update_request(body: &[u8]) -> mainspring_api::update::Request {
     mainspring_api::update::Request::decode(body).expect("a request")
 }
 
+/// As servers name runs: a request that names another is refused.
+const CHILD_RUN: &str = "00000000-0000-0000-0000-00000000000a";
+
 #[test]
 fn a_query_sees_the_run_where_it_stands_and_changes_nothing() {
     let mut run = Run::start(json!(["await_signal", "await_signal"]));
@@ -299,20 +302,20 @@ fn children_begin_and_end() {
         .filter(|event| event.event_type() == EventType::StartChildWorkflowExecutionInitiated)
         .map(|event| event.event_id)
         .collect();
-    run.step(|step| step.child_started(initiated[0], "child-run"));
-    run.step(|step| step.child_started(initiated[1], "other-run"));
+    run.step(|step| step.child_started(initiated[0], CHILD_RUN));
+    run.step(|step| step.child_started(initiated[1], "00000000-0000-0000-0000-00000000000b"));
     run.step(|step| {
         use mainspring_api::enums::StartChildWorkflowExecutionFailedCause as Cause;
         step.child_start_failed(initiated[2], Cause::WorkflowAlreadyExists);
     });
     run.task();
     run.step(|step| {
-        step.child_closed(initiated[0], "child-run", ChildOutcome::Completed(Some(payloads(&json!("done")))));
-        step.child_closed(initiated[1], "other-run", ChildOutcome::Terminated);
+        step.child_closed(initiated[0], CHILD_RUN, ChildOutcome::Completed(Some(payloads(&json!("done")))));
+        step.child_closed(initiated[1], "00000000-0000-0000-0000-00000000000b", ChildOutcome::Terminated);
     });
     run.task();
     let trace = run.result();
-    assert_eq!(trace[0], json!({"run": "child-run"}));
+    assert_eq!(trace[0], json!({"run": CHILD_RUN}));
     assert_eq!(trace[1], json!({"ok": ["done"]}));
     assert_eq!(trace[2]["failed"][0]["message"], "Child Workflow execution terminated");
     assert_eq!(trace[3]["failed"][1]["application"], "WorkflowExecutionAlreadyStarted");
@@ -329,7 +332,7 @@ fn a_child_is_cancelled_as_its_type_says() {
         ]));
         run.task();
         let initiated = run.find(EventType::StartChildWorkflowExecutionInitiated);
-        run.step(|step| step.child_started(initiated, "child-run"));
+        run.step(|step| step.child_started(initiated, CHILD_RUN));
         run.task();
         run.signal(json!("cancel"));
         run.task();
@@ -346,7 +349,7 @@ fn a_child_is_cancelled_as_its_type_says() {
             run.task();
             assert_eq!(is_told(&run), cancel != "wait", "{cancel}");
         }
-        run.step(|step| step.child_closed(initiated, "child-run", ChildOutcome::Canceled(None)));
+        run.step(|step| step.child_closed(initiated, CHILD_RUN, ChildOutcome::Canceled(None)));
         run.signal(json!("end"));
         run.task();
         assert_eq!(run.result()[2]["failed"][0]["message"], "Child Workflow execution cancelled", "{cancel}");
