@@ -6,7 +6,7 @@
 #   make bench     Mainspring beside the Temporal dev server, in one run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples test build guests guests-go lint test-rust test-go test-e2e test-all bench setup clean-demo
+.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench setup languages clean-demo
 SHELL := /bin/bash
 
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -16,20 +16,23 @@ pytest := $(python) -m pytest --rootdir tests -c tests/pytest.ini
 workspace := --workspace --locked
 # Guests are the members that make nothing but a component.
 guests := $(addprefix -p ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' examples/*/rust/Cargo.toml examples/*/rust/*/Cargo.toml tests/guests/*/Cargo.toml runtime/sandbox/tests/puppet/Cargo.toml))
+components := $(target)/wasm32-wasip2/guest
+python_sdk := $(shell find guest-sdk/python -name '*.py') $(wildcard wit/*.wit)
+python_guests := $(components)/python_features.wasm $(patsubst examples/%/python/workflow.py,$(components)/example_%_python.wasm,$(wildcard examples/*/python/workflow.py))
 
 # No Go module is taken from elsewhere. A file that is unformatted or suspicious fails here, wherever it is.
 go := GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-mod=mod $(CURDIR)/.venv/bin/go
 go_modules := $(dir $(wildcard guest-sdk/go/go.mod guest-sdk/go/api/go.mod examples/*/go/go.mod tests/guests/go/go.mod))
-components := $(target)/wasm32-wasip2/guest
+include guest-sdk/js/js.mk
 c_guests := $(patsubst examples/%/c/workflow.c,$(components)/example_%_c.wasm,$(wildcard examples/*/c/workflow.c))
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-demo: build guests ## The order workflow: server, module, activity worker, client
+demo: build guests-rust ## The order workflow: server, module, activity worker, client
 	@$(python) examples/order/demo.py
 
-examples: build guests guests-go ## All examples: order, saga, human approval, fan-out, polling, subscription, cancellation, patching
+examples: build guests-rust ## All examples: order, saga, human approval, fan-out, polling, subscription, cancellation, patching
 	@$(python) examples/run.py
 
 test: lint test-rust test-go test-e2e examples ## Everything that CI runs
@@ -42,18 +45,18 @@ lint: setup js-lint ## Formatting and clippy, warnings denied, for the host and 
 	cargo clippy $(workspace) --all-targets -- -D warnings
 	cargo clippy $(guests) --locked --target wasm32-wasip2 --profile guest -- -D warnings
 
-test-rust: setup guests ## Unit, integration and doc tests
+test-rust: guests ## Unit, integration and doc tests
 	cargo test $(workspace)
 
-test-go: setup ## The Go SDK and the guests that are written in it: formatting, vet, unit tests
+test-go: languages ## The Go SDK and the guests that are written in it: formatting, vet, unit tests
 	@unformatted="$$($$($(go) env GOROOT)/bin/gofmt -l $(go_modules))"; test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	@for module in $(go_modules); do (cd $$module && $(go) vet ./... && GOOS=wasip1 GOARCH=wasm $(go) vet -unsafeptr=false ./...) || exit 1; done
 	cd guest-sdk/go && $(go) test ./...
 
-test-e2e: build guests guests-go ## The real binary with the official SDK and the temporal CLI
+test-e2e: guests ## The real binary with the official SDK and the temporal CLI
 	$(pytest) tests
 
-bench: setup guests ## Mainspring beside the Temporal dev server, the store and the sandbox
+bench: guests ## Mainspring beside the Temporal dev server, the store and the sandbox
 	cargo build --release $(workspace) --bins --examples
 	E2E_PROFILE=release $(python) tests/bench/bench.py
 	$(target)/release/examples/commit_bench
@@ -62,37 +65,53 @@ bench: setup guests ## Mainspring beside the Temporal dev server, the store and 
 build: setup ## The server
 	cargo build $(workspace)
 
-guests: setup js $(c_guests) ## The wasm components
+# With all that `mainspring build` needs for every language.
+server: languages $(js_engine)
+	cargo build $(workspace)
+
+guests: guests-rust guests-go js $(c_guests) $(python_guests) ## The wasm components, in every language
+
+guests-rust: setup ## Those in Rust
 	cargo build $(guests) --locked --target wasm32-wasip2 --profile guest
 
 # By the command that users build theirs with.
-$(components)/example_%_c.wasm: examples/%/c/workflow.c $(wildcard guest-sdk/c/*.[ch] guest-sdk/c/*/*.[ch] wit/*.wit) | build
+$(components)/example_%_c.wasm: examples/%/c/workflow.c $(wildcard guest-sdk/c/*.[ch] guest-sdk/c/*/*.[ch] wit/*.wit) | server
 	@mkdir -p $(@D)
 	$(target)/debug/mainspring build $< -o $@
 
-# Debian's packages that guests need, each after the program that tells whether it is there.
-packages := clang-19=clang-19 wasm-ld-19=lld-19 wasm-opt=binaryen
+# componentize-py starts an interpreter and takes its picture, which is not the same twice: so only what has changed is
+# built again, or every build would make new modules of old workflows.
+$(components)/example_%_python.wasm: examples/%/python/workflow.py examples/order/python/worker.py $(python_sdk) | setup
+	@mkdir -p $(@D)
+	$(python) guest-sdk/python/build.py $< -o $@
 
-guests-go: build ## The examples that are written in Go
+$(components)/python_features.wasm: $(wildcard tests/guests/python/*.py) $(python_sdk) | setup
+	@mkdir -p $(@D)
+	$(python) guest-sdk/python/build.py $(addprefix tests/guests/python/,steps.py messages.py facts.py) -o $@
+
+guests-go: server ## The examples that are written in Go
 	@for example in $(patsubst examples/%/go/go.mod,%,$(wildcard examples/*/go/go.mod)); do \
 	    GO=$(CURDIR)/.venv/bin/go $(target)/debug/mainspring build examples/$$example/go \
 	        -o $(target)/wasm32-wasip2/guest/example_$${example}_go.wasm > /dev/null || exit 1; done
 
-setup: .venv/ready ## The wasm target, rustfmt, clippy, C's toolchain and the virtual environment
+# Debian's packages that guests need, each after the program that tells whether it is there.
+packages := clang-19=clang-19 wasm-ld-19=lld-19 wasm-opt=binaryen
+
+languages: setup js-setup ## The toolchains of the other languages: C's, Go's, JavaScript's
 	@missing=""; for pair in $(packages); do command -v $${pair%%=*} >/dev/null || missing="$$missing $${pair#*=}"; done; \
 	    if [ -z "$$missing" ]; then :; \
 	    elif [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
 	    else echo "these packages are missing; install them as root: apt-get install$$missing" >&2; exit 1; fi
+
+setup: .venv/ready ## The wasm target, rustfmt, clippy and the virtual environment
 	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
 	@installed="$$(rustup component list --installed)"; for component in rustfmt clippy; do \
 	    grep -q "^$$component" <<<"$$installed" || rustup component add $$component; done
 
-.venv/ready: tests/requirements.txt examples/order/python/requirements.txt
+.venv/ready: tests/requirements.txt examples/order/python/requirements.txt guest-sdk/python/requirements.txt
 	python3 -m venv .venv
 	$(python) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
 clean-demo: ## Forget what the demo's server has stored
 	rm -rf .demo
-
-include guest-sdk/js/js.mk

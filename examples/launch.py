@@ -16,6 +16,7 @@ STOP_TIMEOUT_S = 15
 # a line here and a folder beside `rust`; runner and tests then take it up wherever there is one.
 COMPONENTS = {
     "rust": "example_{name}.wasm",
+    "python": "example_{name}_python.wasm",
     "c": "example_{name}_c.wasm",
     "go": "example_{name}_go.wasm",
     "js": "js_{name}.wasm",

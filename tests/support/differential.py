@@ -121,6 +121,10 @@ class Side:
             self._watched.append(workflow_id)
         return workflow_id
 
+    def forget_histories(self) -> None:
+        """For workflows whose events come in any order: what was noted is compared, and the histories are not."""
+        self._watched.clear()
+
     async def start(self, workflow: str, *args, name: str = "main", **options) -> WorkflowHandle:
         options.setdefault("task_queue", self.queue)
         return await self.client.start_workflow(workflow, args=args, id=self.id(name), **options)

@@ -13,7 +13,7 @@ use mainspring_api::{
 };
 use mainspring_core::RunState;
 use mainspring_sandbox::{
-    Digest, ModuleSource, ReplayReport, RunKey, Sandbox, SandboxConfig, TaskFailure, TaskFailureKind,
+    Digest, ModuleBytes, ModuleSource, ReplayReport, RunKey, Sandbox, SandboxConfig, TaskFailure, TaskFailureKind,
 };
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -48,6 +48,18 @@ pub struct ReplayArgs {
     output: OutputArgs,
 }
 
+/// The module that was given, for a sandbox that has it loaded.
+struct InHand {
+    digest: Digest,
+    bytes: Vec<u8>,
+}
+
+impl ModuleBytes for InHand {
+    fn module_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>, String> {
+        Ok((*digest == self.digest).then(|| self.bytes.clone()))
+    }
+}
+
 /// How one history ended.
 struct Replayed {
     json: Value,
@@ -65,7 +77,8 @@ pub fn run(args: &ReplayArgs) -> Outcome {
     let module = module.map_err(Failure::Usage)?;
     let sandbox = Sandbox::new(SandboxConfig::default()).map_err(Failure::failed)?;
     let loaded = sandbox.load(&module).with_context(|| format!("cannot use the module {}", args.module.display()));
-    loaded.map_err(Failure::Usage)?;
+    // Known by its digest from here on: to check and to hash a large module once more takes longer than many a replay.
+    let module = InHand { digest: loaded.map_err(Failure::Usage)?.digest, bytes: module };
 
     let format = args.output.output;
     let (mut reports, mut failures) = (Vec::new(), Vec::new());
@@ -96,7 +109,7 @@ pub fn run(args: &ReplayArgs) -> Outcome {
     }
 }
 
-fn replay(args: &ReplayArgs, path: &Path, sandbox: &Sandbox, module: &[u8], events: &[HistoryEvent]) -> Replayed {
+fn replay(args: &ReplayArgs, path: &Path, sandbox: &Sandbox, module: &InHand, events: &[HistoryEvent]) -> Replayed {
     let started = started(events);
     let run = RunKey {
         namespace: args.namespace.clone(),
@@ -110,7 +123,8 @@ fn replay(args: &ReplayArgs, path: &Path, sandbox: &Sandbox, module: &[u8], even
             result: Err(anyhow!("{} is no valid history: {bad}", path.display())),
         };
     }
-    match sandbox.replay(&ModuleSource::Bytes(module), &run, events) {
+    let source = ModuleSource::Stored { digest: module.digest, modules: module };
+    match sandbox.replay(&source, &run, events) {
         Ok(report) => {
             let workflow_type = started.workflow_type.unwrap_or_default().name;
             Replayed {
@@ -119,7 +133,7 @@ fn replay(args: &ReplayArgs, path: &Path, sandbox: &Sandbox, module: &[u8], even
             }
         }
         Err(failure) => {
-            let digest = Digest::of(module).to_string();
+            let digest = module.digest.to_string();
             Replayed { json: failure_json(&failure, &digest), result: Err(failure_error(&failure)) }
         }
     }

@@ -1,0 +1,1 @@
+"""Messages of Temporal's API that workflow code meets."""

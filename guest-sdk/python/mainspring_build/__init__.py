@@ -1,0 +1,1 @@
+"""Compiles workflows in Python to components, by componentize-py."""
