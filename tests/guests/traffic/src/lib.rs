@@ -99,7 +99,7 @@ async fn leave_behind(name: &str) -> WorkflowResult<()> {
         ("Sleeper", ParentClosePolicy::RequestCancel, "canceled"),
         ("Napper", ParentClosePolicy::Abandon, "abandoned"),
     ] {
-        let _ =
+        let _child =
             child_workflow::<()>(child).workflow_id(format!("{name}/{id}")).parent_close_policy(policy).start().await?;
     }
     Ok(())
