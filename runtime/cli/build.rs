@@ -40,7 +40,7 @@ fn main() -> Result {
     for (folder, extension) in [("src", "ts"), ("src", "mjs"), ("build", "mjs"), ("dist", "wasm")] {
         js.extend(files(&root, &format!("guest-sdk/js/{folder}"), extension)?);
     }
-    js.extend(js.first().is_some().then(|| watched(&root, "guest-sdk/js/package.json")));
+    js.extend((!js.is_empty()).then(|| watched(&root, "guest-sdk/js/package.json")));
     write_list(&mut code, "JS_SDK", &js)?;
 
     let mut rust = wit;

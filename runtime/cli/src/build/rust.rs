@@ -143,11 +143,10 @@ fn has_profile(workspace: &Path) -> bool {
 /// The wasm file that cargo says it has made of a package.
 fn artifact(messages: &[u8], package: &str) -> anyhow::Result<PathBuf> {
     let messages = messages.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let made = messages
+    let mut made = messages
         .filter(|message| message["reason"] == "compiler-artifact" && message["package_id"] == package)
         .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
         .filter_map(|file| file.as_str().map(PathBuf::from));
-    made.filter(|file| file.extension().is_some_and(|extension| extension == "wasm"))
-        .last()
+    made.rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
         .context("cargo says of no wasm file that it made it")
 }
