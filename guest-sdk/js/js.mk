@@ -17,7 +17,8 @@ js: js-setup $(js_modules) ## The engine for JavaScript, and the components that
 
 js-setup: $(js_ready)
 	@rustup target list --installed | grep -qx wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
-	@command -v clang-19 llvm-ar-19 >/dev/null || { apt-get update -q && apt-get install -qy clang-19 llvm-19; }
+	@{ command -v clang-19 && command -v llvm-ar-19; } >/dev/null \
+	    || { apt-get update -qq && apt-get install -y -qq --no-install-recommends clang-19 llvm-19; }
 
 %/node_modules/.ready: %/package-lock.json
 	@command -v npm >/dev/null || { echo "install Node.js, version 20 or later, with npm"; exit 1; }
