@@ -242,9 +242,10 @@ async def test_messages_of_any_name_and_handlers_that_are_set_later(run):
 async def test_a_queue_between_handlers_and_the_main_routine(run):
     async def script(side: Side) -> None:
         handle = await side.start("Mailbox", 30.0)
-        for word in ("a", "b", "stop"):
+        # Each signal has a turn of its own.
+        for turn, word in enumerate(("a", "b", "stop"), start=1):
+            await side.until(handle, "WorkflowTaskCompleted", turn)
             await handle.signal("put", word)
-            await side.until(handle, "WorkflowExecutionSignaled", 1 + ("a", "b", "stop").index(word))
         await side.noted_outcome("result", handle.result())
 
     await run(script)

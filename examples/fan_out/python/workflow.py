@@ -53,7 +53,7 @@ class CountLibrary:
         publication = await workflow.start_child_workflow(
             PublishReport.run,
             args=[report, library.publish_after_ms],
-            id=f"{own_id}/publication",
+            id=f"{own_id}-publication",
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
         )
         workflow.logger.info("%s publishes the report", publication.id)
