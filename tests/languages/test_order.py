@@ -17,11 +17,9 @@ WORKER = python_guests.module(ROOT / "examples" / "order" / "python" / "worker.p
 GOLDEN = ROOT / "tests" / "sdk" / "order_events.json"
 ORDER = {"amount": 99.99, "user_id": "u123", "email": "user@example.com"}
 DEPLOY_TIMEOUT_S = 300
-# Where the component of each language is.
-COMPONENTS = {
-    "rust": lambda: launch.target_directory() / "wasm32-wasip2" / "guest" / "order_workflow.wasm",
-    "python": lambda: launch.component("order", "python"),
-}
+# As the examples' build calls them; Rust's, which the others are held against, is named after its crate.
+COMPONENTS = {language: lambda language=language: launch.component("order", language) for language in launch.COMPONENTS}
+COMPONENTS["rust"] = lambda: launch.target_directory() / "wasm32-wasip2" / "guest" / "order_workflow.wasm"
 
 
 async def history_in(language: str, server, client, queue: str, new_id: str) -> dict:
