@@ -6,9 +6,11 @@ import uuid
 
 import pytest
 import pytest_asyncio
-from support import histories
+from support import histories, matrix
 from support.server import Mainspring, TemporalDev
 from temporalio.worker import Worker
+
+SUPPORT, WRONG = pytest.StashKey[matrix.Matrix](), pytest.StashKey[str]()
 
 
 def pytest_addoption(parser):
@@ -27,7 +29,39 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="about what only Mainspring has"))
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_configure(config):
+    config.stash[SUPPORT] = matrix.load()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.config.stash[SUPPORT].note(report.nodeid.removeprefix("tests/"), report.passed)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    """Where all that the support matrix is about was run, it has to say what came of that."""
+    support = session.config.stash[SUPPORT]
+    whole = not session.config.option.keyword and session.config.getoption("--backend") == "mainspring"
+    if not (whole and support.files() <= support.files_run()):
+        return
+    if missing := support.missing():
+        wrong = "languages/support.toml names tests that do not exist:\n  " + "\n  ".join(missing)
+    else:
+        wrong = matrix.difference(support.table())
+    session.config.stash[WRONG] = wrong
+    if wrong:
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    wrong = config.stash.get(WRONG, None)
+    if wrong is not None:
+        terminalreporter.write_line(f"the support matrix is wrong:\n{wrong}" if wrong else "the support matrix says what passes")
+        if wrong:
+            terminalreporter.write_line(f"{matrix.WRITE}=1 writes {matrix.PAGE.name} anew")
     if events := histories.replayed_events:
         terminalreporter.write_line(f"replayed {len(events)} histories of {sum(events)} events")
 
