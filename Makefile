@@ -6,7 +6,7 @@
 #   make bench     Mainspring beside the Temporal dev server, in one run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench setup languages clean-demo
+.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench bench-languages setup languages clean-demo
 SHELL := /bin/bash
 
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -61,6 +61,10 @@ bench: guests ## Mainspring beside the Temporal dev server, the store and the sa
 	E2E_PROFILE=release $(python) tests/bench/bench.py
 	$(target)/release/examples/commit_bench
 	$(target)/release/examples/sandbox_bench
+
+bench-languages: guests ## The order workflow in each guest language, side by side
+	cargo build --release $(workspace) --bins --examples
+	E2E_PROFILE=release $(python) tests/bench/languages.py
 
 build: setup ## The server
 	cargo build $(workspace)

@@ -1,12 +1,13 @@
 //! What the sandbox costs: compiling, loading, instantiating, replaying, and the memory of a cached instance.
 //!
 //! ```text
-//! make guests && cargo run --release -p mainspring-sandbox --example sandbox_bench [-- --json] [--module FILE]
+//! make guests && cargo run --release -p mainspring-sandbox --example sandbox_bench [-- --json] [--module FILE] [--order]
 //! ```
 //!
 //! The guest is the puppet of the sandbox's tests: a Rust guest of ordinary size, told by its input what to do. Another
-//! module with a workflow `Puppet` that does the same can take its place, such as `tests/guests/js/bench.ts`. Memory is
-//! the growth of this process's private pages over a thousand cached instances, each of which has run twice.
+//! module with a workflow `Puppet` that does the same can take its place, such as `tests/guests/js/bench.ts`. With
+//! `--order` it is an `OrderWorkflow` of any language (two activities, one after the other), so that languages can be
+//! compared. Memory is the growth of this process's private pages over many cached instances, each of which has run twice.
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +27,8 @@ use mainspring_sandbox::{Digest, History, ModuleBytes, ModuleSource, RunKey, San
 use serde_json::{Value, json};
 
 const INSTANCES: usize = 1_000;
+/// An interpreter's instance takes some MiB.
+const INSTANCES_OF_ORDERS: usize = 200;
 
 fn main() -> Result<()> {
     let json_line = std::env::args().any(|argument| argument == "--json");
@@ -36,8 +39,14 @@ fn main() -> Result<()> {
     };
     let mut figures = BTreeMap::new();
     loading(&bytes, &mut figures)?;
-    memory(&bytes, &mut figures)?;
-    replaying(&bytes, &mut figures)?;
+    if std::env::args().any(|argument| argument == "--order") {
+        figures.insert("component, KiB", bytes.len() as f64 / 1024.0);
+        memory(&bytes, &Subject::order(), INSTANCES_OF_ORDERS, &mut figures)?;
+        replaying_orders(&bytes, &mut figures)?;
+    } else {
+        memory(&bytes, &Subject::puppet(waiting()), INSTANCES, &mut figures)?;
+        replaying(&bytes, &mut figures)?;
+    }
     if json_line {
         println!("{}", json!(figures));
     } else {
@@ -79,26 +88,52 @@ fn loading(bytes: &[u8], figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-fn memory(bytes: &[u8], figures: &mut Figures) -> Result<()> {
-    let sandbox = Sandbox::new(SandboxConfig::default())?;
+/// The workflow that is run, with its argument.
+struct Subject {
+    workflow: &'static str,
+    input: Value,
+}
+
+impl Subject {
+    fn puppet(steps: Value) -> Subject {
+        Subject { workflow: "Puppet", input: steps }
+    }
+
+    fn order() -> Subject {
+        let input = json!({"amount": 99.99, "user_id": "u123", "email": "user@example.com"});
+        Subject { workflow: "OrderWorkflow", input }
+    }
+}
+
+/// An activity, and then two signals to wait for.
+fn waiting() -> Value {
+    json!([{"activity": {"name": "a", "kind": "work"}}, "await_signal", "await_signal"])
+}
+
+fn memory(bytes: &[u8], subject: &Subject, instances: usize, figures: &mut Figures) -> Result<()> {
+    // So that none of them is evicted.
+    let config = SandboxConfig { instance_cache_bytes: 4 << 30, ..SandboxConfig::default() };
+    let sandbox = Sandbox::new(config)?;
     sandbox.load(bytes)?;
-    let steps = json!([{"activity": {"name": "a", "kind": "work"}}, "await_signal", "await_signal"]);
     // The first few make what all share.
     for index in 0..10 {
-        Run::new(&sandbox, &format!("warm-{index}"), bytes, &steps).activate()?;
+        Run::new(&sandbox, &format!("warm-{index}"), bytes, subject).activate()?;
     }
     let before = private_bytes()?;
-    let estimated_before = sandbox.stats().cached_instance_bytes;
+    let at_first = sandbox.stats();
     let mut first = Duration::ZERO;
     let mut second = Duration::ZERO;
-    for index in 0..INSTANCES {
-        let mut run = Run::new(&sandbox, &format!("run-{index}"), bytes, &steps);
+    for index in 0..instances {
+        let mut run = Run::new(&sandbox, &format!("run-{index}"), bytes, subject);
         first += run.activate()?;
-        run.signal();
+        run.go_on();
         second += run.activate()?;
     }
-    let count = INSTANCES as f64;
-    let estimated = sandbox.stats().cached_instance_bytes - estimated_before;
+    let count = instances as f64;
+    let at_last = sandbox.stats();
+    let estimated = at_last.cached_instance_bytes - at_first.cached_instance_bytes;
+    let instantiating = at_last.instantiation_time - at_first.instantiation_time;
+    figures.insert("instantiation, us", microseconds(instantiating) / count);
     figures.insert("first activation, instantiation included, us", microseconds(first) / count);
     figures.insert("next activation of a cached instance, us", microseconds(second) / count);
     figures.insert("private memory per cached instance, KiB", (private_bytes()? - before) as f64 / count / 1024.0);
@@ -130,12 +165,30 @@ fn replaying(bytes: &[u8], figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
+/// An order up to its second activity.
+fn replaying_orders(bytes: &[u8], figures: &mut Figures) -> Result<()> {
+    const ROUNDS: usize = 200;
+    let sandbox = Sandbox::new(SandboxConfig::default())?;
+    sandbox.load(bytes)?;
+    let mut order = Run::new(&sandbox, "replayed", bytes, &Subject::order());
+    order.activate()?;
+    order.complete();
+    order.activate()?;
+    let source = ModuleSource::Stored { digest: Digest::of(bytes), modules: &Bytes(bytes) };
+    let begun = Instant::now();
+    for _ in 0..ROUNDS {
+        sandbox.replay(&source, &key("replayed"), &order.events)?;
+    }
+    figures.insert("replay of an order, us", microseconds(begun.elapsed()) / ROUNDS as f64);
+    Ok(())
+}
+
 /// A run that does one activity after the other: six events for each.
 fn history(sandbox: &Sandbox, bytes: &[u8], events: usize) -> Result<Vec<HistoryEvent>> {
     let steps = json!([{"repeat": {"times": 1_000_000, "steps": [
         {"activity": {"name": "a", "kind": "work", "input": {"amount": 99.99}}}, {"await": "a"},
     ]}}]);
-    let mut run = Run::new(sandbox, "replayed", bytes, &steps);
+    let mut run = Run::new(sandbox, "replayed", bytes, &Subject::puppet(steps));
     run.activate()?;
     while run.events.len() < events {
         run.complete();
@@ -179,6 +232,7 @@ struct Run<'a> {
     bytes: Bytes<'a>,
     events: Vec<HistoryEvent>,
     scheduled_activity: (i64, String),
+    waits_for_signals: bool,
 }
 
 impl History for Run<'_> {
@@ -189,7 +243,7 @@ impl History for Run<'_> {
 }
 
 impl<'a> Run<'a> {
-    fn new(sandbox: &Sandbox, run_id: &str, bytes: &'a [u8], steps: &Value) -> Run<'a> {
+    fn new(sandbox: &Sandbox, run_id: &str, bytes: &'a [u8], subject: &Subject) -> Run<'a> {
         let mut run = Run {
             sandbox: sandbox.clone(),
             key: key(run_id),
@@ -197,11 +251,12 @@ impl<'a> Run<'a> {
             bytes: Bytes(bytes),
             events: Vec::new(),
             scheduled_activity: (0, String::new()),
+            waits_for_signals: subject.workflow == "Puppet",
         };
         let started = WorkflowExecutionStartedEventAttributes {
-            workflow_type: Some(WorkflowType { name: "Puppet".into() }),
+            workflow_type: Some(WorkflowType { name: subject.workflow.into() }),
             task_queue: Some(TaskQueue { name: "bench".into(), ..Default::default() }),
-            input: Some(payloads(steps)),
+            input: Some(payloads(&subject.input)),
             original_execution_run_id: run_id.into(),
             ..Default::default()
         };
@@ -270,6 +325,11 @@ impl<'a> Run<'a> {
             self.scheduled_activity = (id, asked.activity_id);
         }
         Ok(took)
+    }
+
+    /// What it waits for comes.
+    fn go_on(&mut self) {
+        if self.waits_for_signals { self.signal() } else { self.complete() }
     }
 
     fn signal(&mut self) {

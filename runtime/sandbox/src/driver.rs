@@ -15,7 +15,7 @@
 //! Where the commands that an activation issued live are later found in the journal they are matched by the very same
 //! lines, so a run that stays in the cache is checked as strictly as one that is replayed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use mainspring_api::{
     command::Command,
@@ -37,7 +37,7 @@ use crate::{
     convert::payload::payloads_to_guest,
     delivery::{BegunActivities, deliver},
     host::{Moment, RunFacts},
-    instance::{Crash, Guest},
+    instance::{Crash, Guest, Instantiations},
     matching::Matching,
     module::Module,
     operations::{Issued, Operations},
@@ -50,6 +50,7 @@ pub struct Workshop {
     pub engine: Engine,
     pub config: SandboxConfig,
     pub limits: Arc<GuestLimits>,
+    pub instantiations: Instantiations,
 }
 
 /// A run and its instance, at a position of its journal.
@@ -469,14 +470,19 @@ impl Run {
         };
         let mut guest = match self.guest.take() {
             Some(guest) => guest,
-            None => Guest::for_run(
-                &workshop.engine,
-                &self.module.pre,
-                &workshop.config,
-                &workshop.limits,
-                facts.clone(),
-                moment,
-            )?,
+            None => {
+                let begun = Instant::now();
+                let guest = Guest::for_run(
+                    &workshop.engine,
+                    &self.module.pre,
+                    &workshop.config,
+                    &workshop.limits,
+                    facts.clone(),
+                    moment,
+                )?;
+                workshop.instantiations.note(begun.elapsed());
+                guest
+            }
         };
         // A guest that crashes is not put back: what it holds is no state of any workflow.
         let activation = self.run_guest(&mut guest, &facts, moment, ahead)?;

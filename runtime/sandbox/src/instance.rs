@@ -1,6 +1,13 @@
 //! One instance of a guest: calling its exports, and telling why a call did not return.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use mainspring_api::update::Request;
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
@@ -26,6 +33,11 @@ const INSTANCE_BYTES: usize = 24 * 1024;
 /// The part of a module's initial memory that an instance writes to, as a divisor: most of it is stack that is never
 /// reached and data that is only read, and both stay shared with the module. Measured like [`INSTANCE_BYTES`].
 const INITIAL_MEMORY_DIVISOR: usize = 32;
+/// A module whose initial memory is larger brings an interpreter that has already started: most of it is heap.
+const IMAGE_BYTES: usize = 1536 * 1024;
+/// The part of such a heap that an instance writes to, as a divisor. Measured with the order workflow in Python and
+/// JavaScript by `tests/bench/languages.py`.
+const IMAGE_DIVISOR: usize = 5;
 
 /// An instance of a guest and everything that belongs to it.
 pub struct Guest {
@@ -53,6 +65,24 @@ impl From<Fault> for Crash {
 impl From<Crash> for TaskFailure {
     fn from(crash: Crash) -> TaskFailure {
         TaskFailure::new(crash.fault.kind, crash.fault.message).with_stack_trace(crash.stack_trace)
+    }
+}
+
+/// How many instances were made for runs, and how long that took in all.
+#[derive(Default)]
+pub struct Instantiations {
+    count: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Instantiations {
+    pub fn note(&self, took: Duration) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(took.as_nanos().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub fn so_far(&self) -> (u64, Duration) {
+        (self.count.load(Ordering::Relaxed), Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)))
     }
 }
 
@@ -186,7 +216,9 @@ impl Guest {
     pub fn private_bytes(&self) -> usize {
         let state = self.store.data();
         let grown = state.limiter.memory_bytes().saturating_sub(self.initial_memory_bytes);
-        INSTANCE_BYTES + self.initial_memory_bytes / INITIAL_MEMORY_DIVISOR + grown + state.operations.private_bytes()
+        let initial = self.initial_memory_bytes;
+        let divisor = if initial > IMAGE_BYTES { IMAGE_DIVISOR } else { INITIAL_MEMORY_DIVISOR };
+        INSTANCE_BYTES + initial / divisor + grown + state.operations.private_bytes()
     }
 
     fn refill(&mut self) -> Result<(), Crash> {

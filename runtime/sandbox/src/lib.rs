@@ -93,7 +93,7 @@ impl Sandbox {
             modules: Modules::new(engine.clone(), config.clone(), limits.clone())?,
             cache: InstanceCache::new(config.instance_cache_bytes, config.instance_cache_count),
             _clock: EpochClock::start(&engine)?,
-            workshop: Workshop { engine, config, limits },
+            workshop: Workshop { engine, config, limits, instantiations: Default::default() },
         };
         Ok(Sandbox { inner: Arc::new(inner) })
     }
@@ -247,10 +247,13 @@ impl Sandbox {
     /// What the sandbox holds now.
     pub fn stats(&self) -> SandboxStats {
         let (cached_instances, cached_instance_bytes, evicted_instances) = self.inner.cache.stats();
+        let (instantiations, instantiation_time) = self.inner.workshop.instantiations.so_far();
         SandboxStats {
             cached_instances,
             cached_instance_bytes,
             evicted_instances,
+            instantiations,
+            instantiation_time,
             loaded_modules: self.inner.modules.loaded_count(),
             compiling: self.inner.modules.compiling_count(),
         }

@@ -1,5 +1,7 @@
 //! What the engine hands to the sandbox, and what it gets back.
 
+use std::time::Duration;
+
 use mainspring_api::{command::Command, history::HistoryEvent, protocol::Message, update::Request};
 
 use crate::Digest;
@@ -117,6 +119,10 @@ pub struct SandboxStats {
     pub cached_instance_bytes: usize,
     /// Instances dropped from the cache for want of room, since the start.
     pub evicted_instances: u64,
+    /// Instances made for runs since the start, replays included.
+    pub instantiations: u64,
+    /// What making them took, all together; running them is not in it.
+    pub instantiation_time: Duration,
     /// Compiled modules in memory.
     pub loaded_modules: usize,
     /// Modules being compiled, those past their deadline included.
