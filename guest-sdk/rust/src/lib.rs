@@ -140,6 +140,7 @@ mod child;
 mod child_error;
 mod condition;
 mod continue_as_new;
+mod conversions;
 mod error;
 mod executor;
 mod external;
@@ -293,9 +294,11 @@ pub mod __private {
     pub use crate::{
         bindings::mainspring::workflow::types::FailureLink,
         child::child_of_type,
+        conversions::{args, failure_links, retry_policy_from_wit},
         guest::{answer_query, describe, resume, start},
         join::{Join, TryJoin},
         select::{Race, Winner},
+        time::{datetime_from_wit, duration_from_wit},
         workflow::{Arguments, Entry, WorkflowFuture, WorkflowOutput, assert_names_differ},
     };
 }

@@ -14,11 +14,13 @@ pub(crate) fn duration_to_wit(duration: Duration) -> wit::Duration {
     wit::Duration { seconds: duration.as_secs(), nanoseconds: duration.subsec_nanos() }
 }
 
-pub(crate) fn duration_from_wit(duration: wit::Duration) -> Duration {
+/// A duration of the contract.
+pub fn duration_from_wit(duration: wit::Duration) -> Duration {
     Duration::new(duration.seconds, duration.nanoseconds)
 }
 
-pub(crate) fn datetime_from_wit(datetime: wit::Datetime) -> SystemTime {
+/// A time of the contract.
+pub fn datetime_from_wit(datetime: wit::Datetime) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(datetime.seconds, datetime.nanoseconds)
 }
 

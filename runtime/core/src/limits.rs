@@ -95,3 +95,28 @@ pub mod sandbox {
     /// Compiled modules kept in memory.
     pub const LOADED_MODULES: usize = 256;
 }
+
+/// What an activity that is a component may use. An attempt that asks for more fails with the limit's name.
+pub mod activity {
+    use super::Duration;
+
+    /// Linear memory of one attempt, in bytes.
+    pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+    /// Fuel of one attempt: some minutes of computing.
+    pub const FUEL: u64 = 100_000_000_000;
+    /// Real time of one attempt: what takes longer belongs into several, or to a worker.
+    pub const TIME: Duration = Duration::from_secs(60 * 60);
+    /// Bytes that one attempt logs.
+    pub const LOG_BYTES: usize = 1024 * 1024;
+    /// Attempts that run at once, all deployments together. Each may hold `MEMORY_BYTES`, and most hold a hundredth.
+    pub const CONCURRENT: usize = 64;
+    /// Attempts of one deployment that run at once, so that it leaves room for others.
+    pub const CONCURRENT_PER_DEPLOYMENT: usize = 16;
+    /// HTTP requests of one attempt, in all and under way at once.
+    pub const HTTP_REQUESTS: usize = 1_000;
+    pub const HTTP_CONCURRENT: usize = 16;
+    /// Body of one request, and of one response, in bytes.
+    pub const HTTP_BODY_BYTES: usize = 8 * 1024 * 1024;
+    /// Real time of one request.
+    pub const HTTP_TIME: Duration = Duration::from_secs(5 * 60);
+}

@@ -4,6 +4,8 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use mainspring_core::limits::sandbox as defaults;
 
+use crate::ActivityLimits;
+
 /// Longest chain of causes of one failure that a guest may report.
 ///
 /// A failure holds its cause in itself, and a protobuf decoder stops at a depth of 100: a longer chain would make a
@@ -25,8 +27,10 @@ pub const MODULE_FUNCTIONS_MAX: usize = 200_000;
 pub const FUNCTION_BYTES_MAX: usize = 1024 * 1024;
 /// Most nested core modules and components of one module.
 pub const MODULE_NESTED_MAX: usize = 256;
-/// Most workflow types of one module.
-pub const WORKFLOW_TYPES_MAX: usize = 1_000;
+/// Most workflow types, or activity types, of one module.
+pub const TYPES_MAX: usize = 1_000;
+/// Native stack that host calls of an activity may use beside the guest's own.
+const HOST_STACK_BYTES: usize = 1024 * 1024;
 /// How often the clock ticks that stops guests which have used up their real time.
 pub const EPOCH_TICK: Duration = Duration::from_millis(50);
 
@@ -88,6 +92,8 @@ pub struct SandboxConfig {
     pub stack_bytes: usize,
     /// What each guest may use.
     pub limits: GuestLimits,
+    /// What activities may use.
+    pub activities: ActivityLimits,
 }
 
 impl Default for SandboxConfig {
@@ -103,6 +109,7 @@ impl Default for SandboxConfig {
             compiles_at_once: 2,
             stack_bytes: defaults::STACK_BYTES,
             limits: GuestLimits::default(),
+            activities: ActivityLimits::default(),
         }
     }
 }
@@ -127,13 +134,15 @@ pub(crate) fn engine_config(sandbox: &SandboxConfig) -> wasmtime::Config {
     config.consume_fuel(true);
     config.epoch_interruption(true);
     config.max_wasm_stack(sandbox.stack_bytes);
+    // Of a guest that may block: beside its own stack, what it calls needs some.
+    config.async_stack_size(sandbox.stack_bytes.saturating_add(HOST_STACK_BYTES));
     // Compiling is confined to the threads that `compiles_at_once` counts.
     config.parallel_compilation(false);
     config.cranelift_opt_level(wasmtime::OptLevel::Speed);
     // A fresh instance shares the module's initial memory, until it writes.
     config.memory_init_cow(true);
     config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES_MAX));
-    // Imports never block and exports return: there is nothing to run concurrently in a store.
+    // Exports return before another is called: there is nothing to run concurrently in a store.
     config.concurrency_support(false);
     config
 }

@@ -7,7 +7,7 @@ use mainspring_api::{
     failure::{ApplicationFailureInfo, Failure, failure::FailureInfo},
 };
 
-use crate::Digest;
+use crate::{Digest, ModuleKind};
 
 /// The sandbox could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -41,17 +41,17 @@ pub enum ModuleError {
     #[error("the module has {what}: {count}; the limit is {limit}")]
     TooComplex { what: &'static str, count: u64, limit: u64 },
     /// The imports that nothing here provides, by name.
-    #[error("the module imports what a workflow cannot have: {}", .0.join(", "))]
-    UnknownImports(Vec<String>),
+    #[error("the module imports what {} cannot have: {}", kind.one(), imports.join(", "))]
+    UnknownImports { kind: ModuleKind, imports: Vec<String> },
     /// An import or export has the right name and the wrong type.
-    #[error("the module does not fit the world mainspring:workflow/workflow@0.1.0: {0}")]
-    WrongType(String),
+    #[error("the module does not fit the world mainspring:{kind}@0.1.0: {problem}", kind = kind.world())]
+    WrongType { kind: ModuleKind, problem: String },
     /// The exports of the world that the module lacks, by name.
     #[error(
-        "the module does not export {}, which every workflow module does (world mainspring:workflow/workflow@0.1.0)",
-        .0.join(", ")
+        "the module does not export {}, which every module of {} does (world mainspring:{}@0.1.0)",
+        exports.join(", "), kind.many(), kind.world()
     )]
-    MissingExports(Vec<String>),
+    MissingExports { kind: ModuleKind, exports: Vec<String> },
     #[error("compiling the module took longer than {} s", .0.as_secs_f64())]
     CompileTimeout(Duration),
     #[error("no compiler was free within {} s: try again later", .0.as_secs_f64())]
@@ -59,12 +59,14 @@ pub enum ModuleError {
     #[error("the module cannot be compiled: {0}")]
     Compile(String),
     /// Instantiating the module or calling `describe` failed.
-    #[error("the module cannot tell which workflows it holds: {0}")]
+    #[error("the module cannot tell what it holds: {0}")]
     Describe(String),
     #[error("the module holds no workflow: `describe` returned an empty list")]
     NoWorkflows,
-    #[error("the module names a workflow type badly: {0}")]
-    BadWorkflowType(String),
+    #[error("the module holds no activity: `describe` returned an empty list")]
+    NoActivities,
+    #[error("the module names a type badly: {0}")]
+    BadType(String),
     #[error("the sandbox failed: {0}")]
     Host(String),
 }

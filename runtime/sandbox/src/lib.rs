@@ -3,6 +3,9 @@
 //! A [`Sandbox`] accepts modules ([`Sandbox::load`]), runs one workflow task of a run at a time ([`Sandbox::activate`])
 //! and replays whole histories ([`Sandbox::replay`]). The world that a module is made for is in `wit/`.
 //!
+//! Activities that are components run here too ([`Sandbox::run_activity`], `activity/`), apart from workflows and by
+//! other rules. What follows is about workflows.
+//!
 //! It **never** touches the journal: events come in as Temporal's `HistoryEvent`s, commands go out as Temporal's
 //! `Command`s, and whoever calls decides what becomes of them. It never waits, for a timer or anything else; it reads no
 //! clock but to stop a guest that takes too long; it lets no guest reach the machine. No type of wasmtime is in its API,
@@ -24,6 +27,7 @@
 // A task that fails is rare, and moving its failure is nothing beside running a guest: it need not be boxed.
 #![allow(clippy::result_large_err)]
 
+mod activity;
 mod ahead;
 mod bindings;
 mod cache;
@@ -54,18 +58,23 @@ use mainspring_api::history::HistoryEvent;
 use wasmtime::Engine;
 
 use self::{
+    activity::ActivityWorld,
     cache::InstanceCache,
     driver::{LiveTask, Rejected, Run, Workshop},
     epoch::EpochClock,
     module::Modules,
 };
 pub use self::{
+    activity::{
+        ActivityAttempt, ActivityEnd, ActivityLimits, Grants, Heart, HostRule, HostRuleError, Pulse, SecretGrant,
+        SecretValue,
+    },
     config::{GuestLimits, SandboxConfig},
     digest::{Digest, DigestParseError},
     error::{GuestLimit, ModuleError, SandboxError, TaskFailure, TaskFailureKind},
     query::{QueryAnswer, Question},
     task::{
-        Activated, History, ModuleBytes, ModuleDescription, ModuleSource, QueriedRun, ReplayReport, RunKey,
+        Activated, History, ModuleBytes, ModuleDescription, ModuleKind, ModuleSource, QueriedRun, ReplayReport, RunKey,
         SandboxStats, WorkflowTask,
     },
 };
@@ -80,6 +89,7 @@ struct Inner {
     workshop: Workshop,
     modules: Modules,
     cache: InstanceCache,
+    activities: Arc<ActivityWorld>,
     _clock: EpochClock,
 }
 
@@ -89,9 +99,11 @@ impl Sandbox {
         let engine =
             Engine::new(&config::engine_config(&config)).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let limits = Arc::new(config.limits.clone());
+        let activities = Arc::new(ActivityWorld::new(&engine, &config)?);
         let inner = Inner {
-            modules: Modules::new(engine.clone(), config.clone(), limits.clone())?,
+            modules: Modules::new(engine.clone(), config.clone(), limits.clone(), activities.clone())?,
             cache: InstanceCache::new(config.instance_cache_bytes, config.instance_cache_count),
+            activities,
             _clock: EpochClock::start(&engine)?,
             workshop: Workshop { engine, config, limits, instantiations: Default::default() },
         };
@@ -234,14 +246,35 @@ impl Sandbox {
         let module = match module {
             ModuleSource::Bytes(bytes) => {
                 let loaded = self.inner.modules.load(bytes);
-                let (module, _) = loaded.map_err(|error| {
-                    TaskFailure::new(TaskFailureKind::ModuleUnusable, format!("the module cannot be loaded: {error}"))
-                })?;
-                module
+                let module = loaded.map_err(|error| error.to_string()).and_then(|(module, _)| module.workflows());
+                module.map_err(|problem| {
+                    let message = format!("the module cannot be loaded: {problem}");
+                    TaskFailure::new(TaskFailureKind::ModuleUnusable, message)
+                })?
             }
             ModuleSource::Stored { digest, modules } => self.inner.modules.get(digest, *modules)?,
         };
         replay::replay(&self.inner.workshop, module, run, history)
+    }
+
+    /// Runs one attempt of an activity to its end, on the sandbox's own threads; at its deadline at the latest.
+    ///
+    /// What goes wrong is an outcome like any other. Dropping the future stops the attempt, wherever it is.
+    pub async fn run_activity(
+        &self,
+        module: Digest,
+        modules: Arc<dyn ModuleBytes + Send + Sync>,
+        attempt: ActivityAttempt,
+        grants: Arc<Grants>,
+        heart: Arc<dyn Heart>,
+    ) -> Result<ActivityEnd, TaskFailure> {
+        let inner = self.inner.clone();
+        // Compiling takes long, and even describing blocks.
+        let find = move || inner.modules.get_activities(&module, &*modules);
+        let found = self.inner.activities.runtime().spawn_blocking(find).await;
+        let module = found
+            .map_err(|error| TaskFailure::new(TaskFailureKind::Host, format!("loading {module} failed: {error}")))??;
+        Ok(self.inner.activities.run(module, Arc::new(attempt), grants, heart).await)
     }
 
     /// What the sandbox holds now.

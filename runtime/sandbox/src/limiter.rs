@@ -10,6 +10,8 @@ use crate::{GuestLimits, config::CORE_INSTANCES_MAX, error::GuestLimit, host::Fa
 /// abort; then [`Limiter::refusal`] tells why.
 #[derive(Debug)]
 pub struct Limiter {
+    /// Whose memory it is, for messages.
+    who: &'static str,
     memory_bytes: usize,
     memory_bytes_max: usize,
     table_elements: usize,
@@ -18,14 +20,13 @@ pub struct Limiter {
 }
 
 impl Limiter {
+    /// For an instance of a workflow.
     pub fn new(limits: &GuestLimits) -> Limiter {
-        Limiter {
-            memory_bytes: 0,
-            memory_bytes_max: limits.memory_bytes,
-            table_elements: 0,
-            table_elements_max: limits.table_elements,
-            refused: None,
-        }
+        Limiter::with("workflow", limits.memory_bytes, limits.table_elements)
+    }
+
+    pub fn with(who: &'static str, memory_bytes_max: usize, table_elements_max: usize) -> Limiter {
+        Limiter { who, memory_bytes: 0, memory_bytes_max, table_elements: 0, table_elements_max, refused: None }
     }
 
     pub fn begin_activation(&mut self) {
@@ -42,12 +43,12 @@ impl Limiter {
         let (limit, wanted) = self.refused?;
         let message = match limit {
             GuestLimit::Table => format!(
-                "the workflow asked for {wanted} table elements in all; the limit is {}",
-                self.table_elements_max
+                "the {} asked for {wanted} table elements in all; the limit is {}",
+                self.who, self.table_elements_max
             ),
             _ => format!(
-                "the workflow asked for {wanted} bytes of memory in all; the limit is {}",
-                self.memory_bytes_max
+                "the {} asked for {wanted} bytes of memory in all; the limit is {}",
+                self.who, self.memory_bytes_max
             ),
         };
         Some(Fault::limit(limit, message))
@@ -70,7 +71,7 @@ impl ResourceLimiter for Limiter {
 
     // What is permitted must succeed: a guest that saw it fail here would go another way than on a machine with more room.
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(Fault::host(format!("the server has no memory for the workflow: {error:#}")).into())
+        Err(Fault::host(format!("the server has no memory for the {}: {error:#}", self.who)).into())
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -87,7 +88,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(Fault::host(format!("the server has no memory for the workflow's table: {error:#}")).into())
+        Err(Fault::host(format!("the server has no memory for the {}'s table: {error:#}", self.who)).into())
     }
 
     fn instances(&self) -> usize {

@@ -100,6 +100,36 @@ impl ReplayReport {
     }
 }
 
+/// What a module holds. Its exports tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ModuleKind {
+    Workflows,
+    Activities,
+}
+
+impl ModuleKind {
+    pub(crate) fn one(self) -> &'static str {
+        match self {
+            ModuleKind::Workflows => "a workflow",
+            ModuleKind::Activities => "an activity",
+        }
+    }
+
+    pub(crate) fn many(self) -> &'static str {
+        match self {
+            ModuleKind::Workflows => "workflows",
+            ModuleKind::Activities => "activities",
+        }
+    }
+
+    pub(crate) fn world(self) -> &'static str {
+        match self {
+            ModuleKind::Workflows => "workflow/workflow",
+            ModuleKind::Activities => "activity/activities",
+        }
+    }
+}
+
 /// A module that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleDescription {
@@ -107,8 +137,16 @@ pub struct ModuleDescription {
     pub size_bytes: u64,
     /// In the order in which the module names them.
     pub workflow_types: Vec<String>,
+    /// The same. A module has either workflows or activities.
+    pub activity_types: Vec<String>,
     /// The interfaces that it imports, sorted.
     pub imports: Vec<String>,
+}
+
+impl ModuleDescription {
+    pub fn kind(&self) -> ModuleKind {
+        if self.activity_types.is_empty() { ModuleKind::Workflows } else { ModuleKind::Activities }
+    }
 }
 
 /// What the sandbox holds now.

@@ -17,12 +17,13 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use self::{artifact::ArtifactDir, compile::Compilers};
+use self::{artifact::ArtifactDir, compile::Compilers, scan::Scanned};
 use crate::{
-    Digest, GuestLimits, ModuleBytes, ModuleDescription, ModuleError, SandboxConfig, SandboxError, TaskFailure,
-    TaskFailureKind,
+    Digest, GuestLimits, ModuleBytes, ModuleDescription, ModuleError, ModuleKind, SandboxConfig, SandboxError,
+    TaskFailure, TaskFailureKind,
+    activity::{ActivityModule, ActivityWorld},
     bindings::WorkflowPre,
-    config::WORKFLOW_TYPES_MAX,
+    config::TYPES_MAX,
     host::{self, HostState},
     instance::Guest,
 };
@@ -40,13 +41,37 @@ impl Module {
     }
 }
 
+/// A module of either kind.
+#[derive(Clone)]
+pub enum Loaded {
+    Workflows(Arc<Module>),
+    Activities(Arc<ActivityModule>),
+}
+
+impl Loaded {
+    pub fn workflows(self) -> Result<Arc<Module>, String> {
+        match self {
+            Loaded::Workflows(module) => Ok(module),
+            Loaded::Activities(_) => Err("it holds activities, not workflows".into()),
+        }
+    }
+
+    pub fn activities(self) -> Result<Arc<ActivityModule>, String> {
+        match self {
+            Loaded::Activities(module) => Ok(module),
+            Loaded::Workflows(_) => Err("it holds workflows, not activities".into()),
+        }
+    }
+}
+
 /// All modules that this sandbox knows.
 pub struct Modules {
     engine: Engine,
     linker: Linker<HostState>,
     config: SandboxConfig,
     limits: Arc<GuestLimits>,
-    loaded: Mutex<LruCache<Digest, Arc<Module>>>,
+    activities: Arc<ActivityWorld>,
+    loaded: Mutex<LruCache<Digest, Loaded>>,
     /// Modules that some thread is loading: the others wait for it instead of compiling the same once more.
     loading: Mutex<HashSet<Digest>>,
     loading_done: Condvar,
@@ -55,7 +80,12 @@ pub struct Modules {
 }
 
 impl Modules {
-    pub fn new(engine: Engine, config: SandboxConfig, limits: Arc<GuestLimits>) -> Result<Modules, SandboxError> {
+    pub fn new(
+        engine: Engine,
+        config: SandboxConfig,
+        limits: Arc<GuestLimits>,
+        activities: Arc<ActivityWorld>,
+    ) -> Result<Modules, SandboxError> {
         let linker = host::linker(&engine).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let artifacts = config.cache_dir.as_deref().map(|dir| ArtifactDir::open(dir, &engine)).transpose()?;
         let count = NonZeroUsize::new(config.loaded_modules).unwrap_or(NonZeroUsize::MIN);
@@ -68,6 +98,7 @@ impl Modules {
             linker,
             config,
             limits,
+            activities,
             artifacts,
         })
     }
@@ -81,33 +112,47 @@ impl Modules {
     }
 
     /// Accepts or refuses a module. Nothing is kept of one that is refused.
-    pub fn load(&self, bytes: &[u8]) -> Result<(Arc<Module>, ModuleDescription), ModuleError> {
+    pub fn load(&self, bytes: &[u8]) -> Result<(Loaded, ModuleDescription), ModuleError> {
         let limit = self.config.module_bytes;
         if bytes.len() > limit {
             return Err(ModuleError::TooLarge { bytes: bytes.len() as u64, limit: limit as u64 });
         }
-        let imports = scan::scan(bytes)?;
+        let Scanned { kind, imports } = scan::scan(bytes)?;
         let digest = Digest::of(bytes);
-        let module = self.single_flight(&digest, || match self.load_artifact(&digest) {
+        let module = self.single_flight(&digest, || match self.load_artifact(kind, &digest) {
             Some(module) => Ok(module),
-            None => self.compile(digest, bytes),
+            None => self.compile(kind, digest, bytes),
         })?;
-        let description = ModuleDescription {
-            digest,
-            size_bytes: bytes.len() as u64,
-            workflow_types: module.workflow_types.clone(),
-            imports,
+        let (workflow_types, activity_types) = match &module {
+            Loaded::Workflows(module) => (module.workflow_types.clone(), Vec::new()),
+            Loaded::Activities(module) => (Vec::new(), module.activity_types.clone()),
         };
+        let size_bytes = bytes.len() as u64;
+        let description = ModuleDescription { digest, size_bytes, workflow_types, activity_types, imports };
         Ok((module, description))
     }
 
-    /// The module with this digest, from wherever it is found first.
+    /// The module of workflows with this digest, from wherever it is found first.
     pub fn get(&self, digest: &Digest, modules: &dyn ModuleBytes) -> Result<Arc<Module>, TaskFailure> {
-        let unusable = |problem: String| {
-            TaskFailure::new(TaskFailureKind::ModuleUnusable, format!("module {digest} cannot be loaded: {problem}"))
-        };
+        let module = self.find(ModuleKind::Workflows, digest, modules)?;
+        module.workflows().map_err(|problem| unusable(digest, &problem))
+    }
+
+    /// The module of activities with this digest, likewise. Blocks; not for async code.
+    pub fn get_activities(
+        &self,
+        digest: &Digest,
+        modules: &dyn ModuleBytes,
+    ) -> Result<Arc<ActivityModule>, TaskFailure> {
+        let module = self.find(ModuleKind::Activities, digest, modules)?;
+        module.activities().map_err(|problem| unusable(digest, &problem))
+    }
+
+    /// `kind` is what it should be: of compiled code nobody can tell.
+    fn find(&self, kind: ModuleKind, digest: &Digest, modules: &dyn ModuleBytes) -> Result<Loaded, TaskFailure> {
+        let unusable = |problem: String| unusable(digest, &problem);
         self.single_flight(digest, || {
-            if let Some(module) = self.load_artifact(digest) {
+            if let Some(module) = self.load_artifact(kind, digest) {
                 return Ok(module);
             }
             let bytes = modules
@@ -120,7 +165,7 @@ impl Modules {
             if found != *digest {
                 return Err(unusable(format!("the store has other bytes under its name, whose digest is {found}")));
             }
-            let compiled = scan::scan(&bytes).and_then(|_| self.compile(*digest, &bytes));
+            let compiled = scan::scan(&bytes).and_then(|scanned| self.compile(scanned.kind, *digest, &bytes));
             compiled.map_err(|error| match error.is_transient() {
                 true => TaskFailure::new(TaskFailureKind::Host, format!("module {digest}: {error}")),
                 false => unusable(error.to_string()),
@@ -129,11 +174,7 @@ impl Modules {
     }
 
     /// Finds the module in memory, or lets exactly one thread make it.
-    fn single_flight<E>(
-        &self,
-        digest: &Digest,
-        make: impl FnOnce() -> Result<Arc<Module>, E>,
-    ) -> Result<Arc<Module>, E> {
+    fn single_flight<E>(&self, digest: &Digest, make: impl FnOnce() -> Result<Loaded, E>) -> Result<Loaded, E> {
         {
             let mut loading = self.loading.lock();
             loop {
@@ -156,9 +197,9 @@ impl Modules {
         Ok(module)
     }
 
-    fn load_artifact(&self, digest: &Digest) -> Option<Arc<Module>> {
+    fn load_artifact(&self, kind: ModuleKind, digest: &Digest) -> Option<Loaded> {
         let component = self.artifacts.as_ref()?.load(digest, &self.engine)?;
-        match self.finish(*digest, component) {
+        match self.finish(kind, *digest, &component) {
             Ok(module) => Some(module),
             Err(error) => {
                 tracing::warn!(%digest, %error, "a compiled module on disk is of no use; compiling it again");
@@ -167,25 +208,34 @@ impl Modules {
         }
     }
 
-    fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Module>, ModuleError> {
+    fn compile(&self, kind: ModuleKind, digest: Digest, bytes: &[u8]) -> Result<Loaded, ModuleError> {
         let component = self.compilers.compile(bytes)?;
-        let module = self.finish(digest, component.clone())?;
+        let module = self.finish(kind, digest, &component)?;
         if let Some(artifacts) = &self.artifacts {
             artifacts.save(&digest, &component);
         }
         Ok(module)
     }
 
-    /// Checks the types of imports and exports, and asks the module for its workflows.
-    fn finish(&self, digest: Digest, component: Component) -> Result<Arc<Module>, ModuleError> {
-        let wrong_type = |error: wasmtime::Error| ModuleError::WrongType(format!("{error:#}"));
-        let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
+    /// Checks the types of imports and exports, and asks the module what it holds.
+    fn finish(&self, kind: ModuleKind, digest: Digest, component: &Component) -> Result<Loaded, ModuleError> {
+        if kind == ModuleKind::Activities {
+            let module = self.activities.accept(digest, component)?;
+            check_types(&module.activity_types, ModuleError::NoActivities)?;
+            return Ok(Loaded::Activities(Arc::new(module)));
+        }
+        let wrong_type = |error: wasmtime::Error| ModuleError::WrongType { kind, problem: format!("{error:#}") };
+        let pre = self.linker.instantiate_pre(component).map_err(wrong_type)?;
         let pre = WorkflowPre::new(pre).map_err(wrong_type)?;
         let described = Guest::describe(&self.engine, &pre, &self.config, &self.limits);
         let workflow_types = described.map_err(|crash| ModuleError::Describe(crash.fault.message))?;
-        check_workflow_types(&workflow_types)?;
-        Ok(Arc::new(Module { digest, pre, workflow_types }))
+        check_types(&workflow_types, ModuleError::NoWorkflows)?;
+        Ok(Loaded::Workflows(Arc::new(Module { digest, pre, workflow_types })))
     }
+}
+
+fn unusable(digest: &Digest, problem: &str) -> TaskFailure {
+    TaskFailure::new(TaskFailureKind::ModuleUnusable, format!("module {digest} cannot be loaded: {problem}"))
 }
 
 struct OnDrop<F: FnMut()>(F);
@@ -196,27 +246,27 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-fn check_workflow_types(names: &[String]) -> Result<(), ModuleError> {
+fn check_types(names: &[String], none: ModuleError) -> Result<(), ModuleError> {
     if names.is_empty() {
-        return Err(ModuleError::NoWorkflows);
+        return Err(none);
     }
-    if names.len() > WORKFLOW_TYPES_MAX {
+    if names.len() > TYPES_MAX {
         return Err(ModuleError::TooComplex {
-            what: "too many workflow types",
+            what: "too many types",
             count: names.len() as u64,
-            limit: WORKFLOW_TYPES_MAX as u64,
+            limit: TYPES_MAX as u64,
         });
     }
     let mut seen = HashSet::new();
     for name in names {
         if name.is_empty() {
-            return Err(ModuleError::BadWorkflowType("one has no name".into()));
+            return Err(ModuleError::BadType("one has no name".into()));
         }
         if name.len() > ID_BYTES {
-            return Err(ModuleError::BadWorkflowType(format!("one has {} bytes; the limit is {ID_BYTES}", name.len())));
+            return Err(ModuleError::BadType(format!("one has {} bytes; the limit is {ID_BYTES}", name.len())));
         }
         if !seen.insert(name) {
-            return Err(ModuleError::BadWorkflowType(format!("{name:?} is there twice")));
+            return Err(ModuleError::BadType(format!("{name:?} is there twice")));
         }
     }
     Ok(())
@@ -227,13 +277,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn workflow_types_have_a_name_of_their_own() {
-        let check =
-            |names: &[&str]| check_workflow_types(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    fn types_have_a_name_of_their_own() {
+        let check = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            check_types(&names, ModuleError::NoWorkflows)
+        };
         assert_eq!(check(&["A", "B"]), Ok(()));
         assert_eq!(check(&[]), Err(ModuleError::NoWorkflows));
-        assert!(matches!(check(&["A", "A"]), Err(ModuleError::BadWorkflowType(_))));
-        assert!(matches!(check(&[""]), Err(ModuleError::BadWorkflowType(_))));
-        assert!(matches!(check(&[&"x".repeat(1_001)]), Err(ModuleError::BadWorkflowType(_))));
+        assert!(matches!(check(&["A", "A"]), Err(ModuleError::BadType(_))));
+        assert!(matches!(check(&[""]), Err(ModuleError::BadType(_))));
+        assert!(matches!(check(&[&"x".repeat(1_001)]), Err(ModuleError::BadType(_))));
     }
 }

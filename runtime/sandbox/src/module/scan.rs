@@ -5,13 +5,16 @@
 use wasmparser::{BinaryReaderError, ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, TypeBounds};
 
 use crate::{
-    ModuleError,
+    ModuleError, ModuleKind,
     config::{FUNCTION_BYTES_MAX, MODULE_FUNCTIONS_MAX, MODULE_NESTED_MAX},
 };
 
-/// What the world exports.
+/// What the world of workflows exports, and that of activities.
 const EXPORTS: [&str; 4] = ["describe", "start", "resume", "answer-query"];
-/// Our interfaces, of version 0.1.
+const ACTIVITY_EXPORTS: [&str; 2] = ["describe", "execute"];
+/// The export by which activities are known.
+const EXECUTE: &str = "execute";
+/// Our interfaces for workflows, of version 0.1.
 const OUR_INTERFACES: [&str; 14] = [
     "activation",
     "activities",
@@ -28,6 +31,12 @@ const OUR_INTERFACES: [&str; 14] = [
     "updates",
     "versioning",
 ];
+/// Of `mainspring:workflow`, what activities have as well, and what is theirs alone in `mainspring:activity`. `activation`
+/// has types only: a component names it whose code shares a crate with workflows.
+const SHARED_INTERFACES: [&str; 3] = ["activation", "log", "types"];
+const ACTIVITY_INTERFACES: [&str; 3] = ["attempts", "config", "context"];
+/// What activities have of WASI beside the rest.
+const HTTP_INTERFACES: [&str; 2] = ["http/outgoing-handler", "http/types"];
 /// The interfaces of WASI 0.2 that the linker has.
 const WASI_INTERFACES: [&str; 26] = [
     "cli/environment",
@@ -59,8 +68,15 @@ const WASI_INTERFACES: [&str; 26] = [
 ];
 const WASI_UDP_CREATE_SOCKET: &str = "sockets/udp-create-socket";
 
-/// The sorted imports of a component that is worth compiling.
-pub fn scan(bytes: &[u8]) -> Result<Vec<String>, ModuleError> {
+/// What a component that is worth compiling is like.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Scanned {
+    pub kind: ModuleKind,
+    /// Sorted.
+    pub imports: Vec<String>,
+}
+
+pub fn scan(bytes: &[u8]) -> Result<Scanned, ModuleError> {
     if !bytes.starts_with(b"\0asm") {
         // A file that ends within the magic number is still no wasm file.
         return Err(ModuleError::NotWasm);
@@ -132,21 +148,25 @@ impl Scan {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Vec<String>, ModuleError> {
+    fn finish(mut self) -> Result<Scanned, ModuleError> {
         self.imports.sort_unstable();
-        let unknown: Vec<_> = self.imports.iter().filter(|name| !is_known(name)).cloned().collect();
+        let is_activities = self.exports.iter().any(|export| export == EXECUTE);
+        let kind = if is_activities { ModuleKind::Activities } else { ModuleKind::Workflows };
+        let unknown: Vec<_> = self.imports.iter().filter(|name| !is_known(kind, name)).cloned().collect();
         if !unknown.is_empty() {
-            return Err(ModuleError::UnknownImports(unknown));
+            return Err(ModuleError::UnknownImports { kind, imports: unknown });
         }
-        let missing: Vec<_> = EXPORTS
-            .into_iter()
+        let exports: &[&str] = if is_activities { &ACTIVITY_EXPORTS } else { &EXPORTS };
+        let missing: Vec<_> = exports
+            .iter()
+            .copied()
             .filter(|name| !self.exports.iter().any(|export| export == name))
             .map(str::to_owned)
             .collect();
         if !missing.is_empty() {
-            return Err(ModuleError::MissingExports(missing));
+            return Err(ModuleError::MissingExports { kind, exports: missing });
         }
-        Ok(self.imports)
+        Ok(Scanned { kind, imports: self.imports })
     }
 }
 
@@ -158,15 +178,21 @@ fn bound(what: &'static str, count: usize, limit: usize) -> Result<(), ModuleErr
 }
 
 /// Whether the linker provides this import, as far as a name can tell; the types are checked after compiling.
-fn is_known(import: &str) -> bool {
+fn is_known(kind: ModuleKind, import: &str) -> bool {
     let Some((interface, version)) = import.split_once('@') else { return false };
+    let is_activities = kind == ModuleKind::Activities;
     if let Some(interface) = interface.strip_prefix("mainspring:workflow/") {
-        return OUR_INTERFACES.contains(&interface) && is_version(version, "0.1");
+        let ours: &[&str] = if is_activities { &SHARED_INTERFACES } else { &OUR_INTERFACES };
+        return ours.contains(&interface) && is_version(version, "0.1");
     }
-    interface
-        .strip_prefix("wasi:")
-        .is_some_and(|interface| WASI_INTERFACES.contains(&interface) || interface == WASI_UDP_CREATE_SOCKET)
-        && is_version(version, "0.2")
+    if let Some(interface) = interface.strip_prefix("mainspring:activity/") {
+        return is_activities && ACTIVITY_INTERFACES.contains(&interface) && is_version(version, "0.1");
+    }
+    let Some(interface) = interface.strip_prefix("wasi:") else { return false };
+    let is_there = WASI_INTERFACES.contains(&interface)
+        || interface == WASI_UDP_CREATE_SOCKET
+        || (is_activities && HTTP_INTERFACES.contains(&interface));
+    is_there && is_version(version, "0.2")
 }
 
 /// Whether a version is `prefix` and a number. Pre-releases make no promise to be compatible.
@@ -184,7 +210,7 @@ mod tests {
     #[test]
     fn only_our_interfaces_and_wasi_0_2_are_known() {
         for known in ["mainspring:workflow/time@0.1.0", "wasi:io/poll@0.2.6", "wasi:sockets/udp-create-socket@0.2.12"] {
-            assert!(is_known(known), "{known}");
+            assert!(is_known(ModuleKind::Workflows, known), "{known}");
         }
         for unknown in [
             "mainspring:workflow/time@0.2.0",
@@ -197,7 +223,26 @@ mod tests {
             "acme:billing/api@1.0.0",
             "log",
         ] {
-            assert!(!is_known(unknown), "{unknown}");
+            assert!(!is_known(ModuleKind::Workflows, unknown), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn each_world_has_interfaces_of_its_own() {
+        let both = ["mainspring:workflow/log@0.1.0", "mainspring:workflow/types@0.1.0", "wasi:io/poll@0.2.6"];
+        let activities = ["mainspring:activity/context@0.1.0", "wasi:http/outgoing-handler@0.2.12"];
+        let workflows = ["mainspring:workflow/timers@0.1.0", "mainspring:workflow/activities@0.1.0"];
+        let neither = ["mainspring:activity/files@0.1.0", "wasi:http/incoming-handler@0.2.12"];
+        for (imports, of_workflows, of_activities) in [
+            (both.as_slice(), true, true),
+            (activities.as_slice(), false, true),
+            (workflows.as_slice(), true, false),
+            (neither.as_slice(), false, false),
+        ] {
+            for import in imports {
+                assert_eq!(is_known(ModuleKind::Workflows, import), of_workflows, "{import}");
+                assert_eq!(is_known(ModuleKind::Activities, import), of_activities, "{import}");
+            }
         }
     }
 
@@ -214,7 +259,8 @@ mod tests {
 
     #[test]
     fn an_empty_component_lacks_all_exports() {
-        let missing = EXPORTS.map(str::to_owned).to_vec();
-        assert_eq!(scan(b"\0asm\x0d\0\x01\0"), Err(ModuleError::MissingExports(missing)));
+        let exports = EXPORTS.map(str::to_owned).to_vec();
+        let missing = ModuleError::MissingExports { kind: ModuleKind::Workflows, exports };
+        assert_eq!(scan(b"\0asm\x0d\0\x01\0"), Err(missing));
     }
 }

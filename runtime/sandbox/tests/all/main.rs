@@ -6,6 +6,7 @@
 #![allow(clippy::result_large_err)]
 
 mod activities;
+mod activity_world;
 mod cache;
 mod cancellation;
 mod conversations;

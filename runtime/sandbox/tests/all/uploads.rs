@@ -103,7 +103,7 @@ fn imports_that_a_workflow_cannot_have_are_named() {
             (import "wasi:io/poll@0.2.6" (instance)))"#,
     )
     .unwrap();
-    let ModuleError::UnknownImports(names) = refused(&component) else { panic!() };
+    let ModuleError::UnknownImports { imports: names, .. } = refused(&component) else { panic!() };
     assert_eq!(names, ["acme:billing/api@1.0.0", "mainspring:workflow/nexus@0.1.0", "wasi:http/types@0.2.6"]);
 }
 
@@ -123,7 +123,9 @@ fn an_import_of_another_type_than_ours_is_refused() {
 
 #[test]
 fn exports_that_are_missing_or_of_another_type_are_named() {
-    let ModuleError::MissingExports(names) = refused(&wat::parse_str("(component)").unwrap()) else { panic!() };
+    let ModuleError::MissingExports { exports: names, .. } = refused(&wat::parse_str("(component)").unwrap()) else {
+        panic!()
+    };
     assert_eq!(names, ["describe", "start", "resume", "answer-query"]);
 
     let component = wat::parse_str(
