@@ -19,6 +19,7 @@ mod cli;
 mod connect;
 mod duration;
 mod failure;
+mod grants;
 mod logging;
 mod module;
 mod new;

@@ -1,4 +1,4 @@
-//! `mainspring module`: the components that hold workflows.
+//! `mainspring module`: the components that hold workflows, or activities.
 
 use std::{
     fs::{self, File},
@@ -23,12 +23,13 @@ use crate::{
     cli::OutputArgs,
     connect::{Client, ConnectionArgs, refused, unary, within},
     failure::{Failure, Outcome},
+    grants::{self, ActivitiesArgs, GrantArgs, GrantFlags, RevokeArgs},
     output::{self, section, table},
 };
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Upload a module, check and compile it, and run new workflows of a task queue on it
+    /// Upload a module, check and compile it, and run new workflows of a task queue on it, or its activities
     Deploy(DeployArgs),
     /// List the modules that are deployed in the namespace
     List(ListArgs),
@@ -38,6 +39,12 @@ pub enum Verb {
     Undeploy(UndeployArgs),
     /// Save a module's bytes to a file
     Download(DownloadArgs),
+    /// List the activities that the server runs itself, and what each may reach
+    Activities(ActivitiesArgs),
+    /// Let the activities of a task queue reach something: hosts, values, secrets
+    Grant(GrantArgs),
+    /// Take back what was granted
+    Revoke(RevokeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -45,9 +52,11 @@ pub struct DeployArgs {
     /// The module, a .wasm file; or what to build it from first, as `mainspring build` does
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// The task queue whose new workflows run on it
+    /// The task queue whose new workflows run on it, or whose activities it runs
     #[arg(short, long, value_name = "NAME")]
     task_queue: String,
+    #[command(flatten)]
+    grants: GrantFlags,
     #[command(flatten)]
     lang: LangArgs,
     #[command(flatten)]
@@ -80,6 +89,9 @@ pub struct UndeployArgs {
     /// The task queue to take the module off
     #[arg(short, long, value_name = "NAME")]
     task_queue: String,
+    /// Take off the module of activities, with all its grants, and not that of workflows
+    #[arg(long)]
+    activities: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -110,6 +122,9 @@ pub async fn run(verb: Verb) -> Outcome {
         Verb::Describe(args) => describe(args).await,
         Verb::Undeploy(args) => undeploy(args).await,
         Verb::Download(args) => download(args).await,
+        Verb::Activities(args) => grants::list(args).await,
+        Verb::Grant(args) => grants::grant(args).await,
+        Verb::Revoke(args) => grants::revoke(args).await,
     }
 }
 
@@ -120,6 +135,8 @@ async fn deploy(args: DeployArgs) -> Outcome {
             let file = tokio::fs::File::open(&args.path).await;
             let file = file.with_context(|| format!("cannot open {}", args.path.display())).map_err(Failure::Usage)?;
             let mut client = args.connection.connect().await?;
+            // First, so that no activity runs without what it needs.
+            grants::apply(&mut client, &args.task_queue, &args.grants).await?;
             deploy_from(&mut client, args.task_queue, size_bytes, file).await?
         }
         false => {
@@ -128,6 +145,7 @@ async fn deploy(args: DeployArgs) -> Outcome {
             let mut client = args.connection.connect().await?;
             // The server checks it, so it is not checked here.
             let built = build::build(&project)?;
+            grants::apply(&mut client, &args.task_queue, &args.grants).await?;
             deploy_bytes(&mut client, args.task_queue, built.bytes).await?
         }
     };
@@ -218,13 +236,13 @@ async fn list(args: ListArgs) -> Outcome {
             let deployment = deployed.deployment.unwrap_or_default();
             let digest = deployment.digest.get(..12).unwrap_or(&deployment.digest).to_owned();
             let deployed = output::time(deployment.deployed_time.as_ref());
-            [deployment.task_queue, digest, module.size_bytes.to_string(), deployed, workflow_names(&module, ", ")]
+            [deployment.task_queue, digest, module.size_bytes.to_string(), deployed, type_names(&module, ", ")]
         })
         .collect();
-    Ok(output::print_text(&table(["TaskQueue", "Digest", "Bytes", "Deployed", "Workflows"], &rows))?)
+    Ok(output::print_text(&table(["TaskQueue", "Digest", "Bytes", "Deployed", "Holds"], &rows))?)
 }
 
-fn print_rows(format: output::Format, rows: Vec<Value>) -> Outcome {
+pub fn print_rows(format: output::Format, rows: Vec<Value>) -> Outcome {
     if format == output::Format::Jsonl {
         for row in &rows {
             format.print_json(row)?;
@@ -260,9 +278,15 @@ async fn describe(args: DescribeArgs) -> Outcome {
 async fn undeploy(args: UndeployArgs) -> Outcome {
     let mut client = args.connection.connect().await?;
     let task_queue = args.task_queue;
-    let request = UndeployModuleRequest { namespace: client.namespace.clone(), task_queue: task_queue.clone() };
-    let answer = client.modules.undeploy_module(unary(request)).await;
-    let digest = answer.map_err(refused("cannot undeploy the module"))?.into_inner().digest;
+    let digest = match args.activities {
+        true => grants::undeploy(&mut client, &task_queue).await?,
+        false => {
+            let namespace = client.namespace.clone();
+            let request = UndeployModuleRequest { namespace, task_queue: task_queue.clone() };
+            let answer = client.modules.undeploy_module(unary(request)).await;
+            answer.map_err(refused("cannot undeploy the module"))?.into_inner().digest
+        }
+    };
     let format = args.output.output;
     if !format.is_text() {
         let json = json!({ "namespace": client.namespace, "taskQueue": task_queue, "digest": digest });
@@ -303,20 +327,24 @@ fn module_fields(module: &Module) -> Vec<(&'static str, String)> {
         ("Digest", module.digest.clone()),
         ("Bytes", module.size_bytes.to_string()),
         ("Uploaded", output::time(module.uploaded_time.as_ref())),
-        ("Workflows", workflow_names(module, "\n")),
+        (if module.activities.is_empty() { "Workflows" } else { "Activities" }, type_names(module, "\n")),
         ("Imports", module.imports.join("\n")),
     ]
 }
 
-pub fn workflow_names(module: &Module, separator: &str) -> String {
-    module.workflows.iter().map(|workflow| workflow.name.as_str()).collect::<Vec<_>>().join(separator)
+/// The workflow types of a module, or its activity types.
+pub fn type_names(module: &Module, separator: &str) -> String {
+    let workflows = module.workflows.iter().map(|workflow| workflow.name.as_str());
+    let activities = module.activities.iter().map(|activity| activity.name.as_str());
+    workflows.chain(activities).collect::<Vec<_>>().join(separator)
 }
 
-fn module_json(module: &Module) -> Value {
+pub fn module_json(module: &Module) -> Value {
     json!({
         "digest": module.digest,
         "sizeBytes": module.size_bytes.to_string(),
         "workflows": module.workflows.iter().map(|workflow| json!({ "name": workflow.name })).collect::<Vec<_>>(),
+        "activities": module.activities.iter().map(|activity| json!({ "name": activity.name })).collect::<Vec<_>>(),
         "imports": module.imports,
         "uploadedTime": output::time(module.uploaded_time.as_ref()),
     })

@@ -114,7 +114,7 @@ fn build_and_deploy(watch: &Watch, address: SocketAddr) -> Outcome<(String, Vec<
     let digest = module.digest.get(..12).unwrap_or(&module.digest);
     let said = match answer.unchanged {
         true => format!("task queue {task_queue} has this module already ({digest})"),
-        false => format!("deployed {} to task queue {task_queue} ({digest})", module::workflow_names(&module, ", ")),
+        false => format!("deployed {} to task queue {task_queue} ({digest})", module::type_names(&module, ", ")),
     };
     Ok((said, built.sources))
 }

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 27] = [
+const VERBS: [&[&str]; 30] = [
     &[],
     &["dev"],
     &["server"],
@@ -18,6 +18,9 @@ const VERBS: [&[&str]; 27] = [
     &["module", "describe"],
     &["module", "undeploy"],
     &["module", "download"],
+    &["module", "activities"],
+    &["module", "grant"],
+    &["module", "revoke"],
     &["workflow"],
     &["workflow", "start"],
     &["workflow", "execute"],

@@ -47,7 +47,7 @@ impl Engine {
         }
     }
 
-    async fn start_activity(&self, ready: ReadyTask, identity: &str) -> Result<ActivityTask, EngineError> {
+    pub(crate) async fn start_activity(&self, ready: ReadyTask, identity: &str) -> Result<ActivityTask, EngineError> {
         let workflow = ready.run.workflow.clone();
         let run = run_ref(&ready.run);
         let (sender, receiver) = oneshot::channel();
@@ -131,7 +131,7 @@ impl Engine {
     }
 }
 
-fn run_ref(run: &RunKey) -> RunRef {
+pub(crate) fn run_ref(run: &RunKey) -> RunRef {
     RunRef {
         workflow_id: run.workflow.workflow_id.clone(),
         run_id: run.run.to_string(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainspring_sandbox::Digest;
+use mainspring_sandbox::{Digest, ModuleKind};
 
 use crate::{Deployed, DeployedModule, Deployment, Engine, EngineError, Module, keys, matching::QueueKey};
 
@@ -26,6 +26,9 @@ impl Engine {
         let sandbox = shared.sandbox.clone();
         let loaded = tokio::task::spawn_blocking(move || sandbox.load(&bytes).map(|description| (description, bytes)));
         let (description, bytes) = loaded.await.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+        if description.kind() == ModuleKind::Activities {
+            return self.deploy_activities(queue, &description, bytes).await;
+        }
         let mut batch = self.home_batch();
         shared.modules.write_deploy(&queue, &description, bytes, &mut batch);
         self.commit(batch).await?;
@@ -55,8 +58,9 @@ impl Engine {
     pub async fn list_modules(&self, namespace: &str) -> Result<Vec<DeployedModule>, EngineError> {
         let shared = self.shared();
         let id = shared.namespaces.id(namespace)?;
-        let deployments = shared.modules.deployments(namespace, id).into_iter();
-        deployments
+        let workflows = shared.modules.deployments(namespace, id).into_iter();
+        workflows
+            .chain(shared.hosted.deployments.deployments(namespace, id))
             .map(|deployment| Ok(DeployedModule { module: shared.modules.module(&deployment.digest)?, deployment }))
             .collect()
     }
@@ -70,6 +74,7 @@ impl Engine {
         let id = shared.namespaces.id(namespace)?;
         let digest = shared.modules.find(id, digest_prefix)?;
         let mut deployments = shared.modules.deployments(namespace, id);
+        deployments.extend(shared.hosted.deployments.deployments(namespace, id));
         deployments.retain(|deployment| deployment.digest == digest);
         Ok((shared.modules.module(&digest)?, deployments))
     }

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     EngineConfig, EngineError, Namespace, RunRef,
     activation::Activations,
+    hosted_activities::{self, Deployments, HostedActivities},
     inner::{Notifier, Shared},
     keys::WorkflowKey,
     matching::{Matching, QueueKey},
@@ -42,6 +43,8 @@ impl Engine {
         let shards = open::setup_shards(&*store, config.shards)?;
         let namespaces = open::setup_namespaces(&*store, &config.namespaces)?;
         let modules = Arc::new(Modules::open(Arc::clone(&store), &namespaces.ids())?);
+        let deployments = Deployments::open(&*store, &namespaces.ids(), config.secret_key)?;
+        let hosted = HostedActivities::new(deployments, config.hosted);
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
         let activations = Activations::start(
@@ -59,6 +62,7 @@ impl Engine {
             sandbox,
             modules,
             matching: Matching::default(),
+            hosted,
             notifier: Notifier::default(),
             namespaces,
             activations,
@@ -66,11 +70,11 @@ impl Engine {
             shards: handles,
             failure,
         });
-        let mut opened = Vec::new();
+        let (mut opened, mut interrupted) = (Vec::new(), Vec::new());
         for (handle, requests) in shared.shards.iter().zip(queues) {
             let capacity = config.runs_in_memory_per_shard;
             opened.push(Shard::open(handle.clone(), requests, Arc::clone(&shared), capacity)?);
-            open::queue_ready_activities(&shared, handle.id)?;
+            interrupted.extend(open::queue_ready_activities(&shared, handle.id)?);
         }
         let mut threads = Vec::new();
         for (number, shard) in opened.into_iter().enumerate() {
@@ -80,6 +84,10 @@ impl Engine {
         let inner = Inner { shared, threads: Mutex::new(threads), failure: failed };
         let engine = Engine { inner: Arc::new(inner) };
         engine.resume();
+        for (workflow, run, activity) in interrupted {
+            let request = hosted_activities::interrupted(workflow.clone(), run, activity);
+            engine.shard_of(&workflow).notify(request);
+        }
         Ok(engine)
     }
 
@@ -112,6 +120,7 @@ impl Engine {
 
     /// Lets go of the polls, finishes the steps under way, and stops the shards. What was acknowledged is durable.
     pub async fn shutdown(&self) {
+        self.inner.shared.hosted.stop().await;
         self.inner.shared.matching.close();
         for shard in &self.inner.shared.shards {
             shard.notify(Request::Stop);

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, Namespace, activation::Activations, keys::WorkflowKey, matching::Matching, modules::Modules,
-    shard::ShardHandle, updates::UpdateWaiters,
+    EngineError, Namespace, activation::Activations, hosted_activities::HostedActivities, keys::WorkflowKey,
+    matching::Matching, modules::Modules, shard::ShardHandle, updates::UpdateWaiters,
 };
 
 pub struct Shared {
@@ -20,6 +20,7 @@ pub struct Shared {
     pub sandbox: Sandbox,
     pub modules: Arc<Modules>,
     pub matching: Matching,
+    pub hosted: HostedActivities,
     pub notifier: Notifier,
     pub namespaces: Namespaces,
     pub activations: Activations,

@@ -17,6 +17,8 @@
 //! | `i` | digest | `ModuleRow` |
 //! | `b` | digest | the module's bytes |
 //! | `u` | namespace, digest | nothing: the namespace has uploaded the module |
+//! | `g` | namespace, task queue | `HostedRow`: the activities that the server runs, and their grants |
+//! | `f` | namespace, task queue, name | `SecretRow`, sealed |
 //!
 //! Numbers are big-endian, so that byte order is number order. Workflow ids carry their length first.
 
@@ -224,6 +226,25 @@ pub fn uploads(namespace: Uuid) -> Key {
 
 pub fn upload(namespace: Uuid, digest: &Digest) -> Key {
     [b"u", namespace.as_bytes().as_slice(), digest.as_bytes().as_slice()].concat()
+}
+
+/// All rows of deployed activities of a namespace.
+pub fn hosted_of(namespace: Uuid) -> Key {
+    [b"g", namespace.as_bytes().as_slice()].concat()
+}
+
+pub fn hosted(namespace: Uuid, task_queue: &str) -> Key {
+    [b"g", namespace.as_bytes().as_slice(), task_queue.as_bytes()].concat()
+}
+
+/// All secrets of a task queue.
+pub fn secrets_of(namespace: Uuid, task_queue: &str) -> Key {
+    let length = u16::try_from(task_queue.len()).unwrap_or(u16::MAX).to_be_bytes();
+    [b"f", namespace.as_bytes().as_slice(), &length, task_queue.as_bytes()].concat()
+}
+
+pub fn secret(namespace: Uuid, task_queue: &str, name: &str) -> Key {
+    [secrets_of(namespace, task_queue).as_slice(), name.as_bytes()].concat()
 }
 
 fn with_number(mut key: Key, number: i64) -> Key {

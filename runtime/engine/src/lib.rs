@@ -13,12 +13,14 @@ mod effects;
 mod engine;
 mod error;
 mod history;
+mod hosted_activities;
 mod inner;
 mod keys;
 mod limits;
 mod matching;
 mod modules;
 mod open;
+pub mod outcome;
 mod queries;
 mod rows;
 mod run;
@@ -32,6 +34,9 @@ mod workflows;
 
 pub use engine::Engine;
 pub use error::EngineError;
+pub use hosted_activities::{
+    ActivityDeployment, GrantChange, HostGrant, HostedLimits, NewSecret, SecretKey, SecretName,
+};
 pub use mainspring_sandbox::Question;
 pub use queries::{QueryReply, WorkflowQuery};
 pub use types::{

@@ -32,6 +32,14 @@ pub const POLLER_SHOWN: Duration = Duration::from_secs(5 * 60);
 pub const POLLERS_SHOWN: usize = 100;
 /// Polls that may wait on one task queue.
 pub const POLLS_PER_QUEUE: usize = 10_000;
+/// Hosts, values and secrets, each, that a deployment of activities is granted.
+pub const GRANTS: usize = 100;
+/// Longest name of a value or a secret, in bytes.
+pub const GRANT_NAME_BYTES: usize = 255;
+/// Values of a deployment of activities, names included, in bytes.
+pub const ENVIRONMENT_BYTES: usize = 32 * 1024;
+/// Longest secret, in bytes: it goes into a header, and servers refuse longer ones.
+pub const SECRET_BYTES: usize = 8 * 1024;
 /// Task queues that are known at the same time.
 pub const TASK_QUEUES: usize = 100_000;
 /// Longest filter of a list, in bytes: some thousand ids fit into it.

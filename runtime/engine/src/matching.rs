@@ -141,6 +141,10 @@ impl Matching {
         TaskQueueDescription { pollers, backlog: Backlog { tasks: queue.tasks.len(), age } }
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Answers every poll empty, those that wait and those to come.
     pub fn close(&self) {
         let mut queues = self.queues.lock();

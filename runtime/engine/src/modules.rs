@@ -69,21 +69,26 @@ impl Modules {
 
     /// What must be written to take a module and make it active.
     pub fn write_deploy(&self, queue: &QueueKey, description: &ModuleDescription, bytes: Vec<u8>, batch: &mut Batch) {
-        let now = clock::now();
+        self.write_module(queue.namespace, description, bytes, batch);
+        let row = DeploymentRow { digest: description.digest.as_bytes().to_vec(), deployed: clock::now().0 };
+        batch.put(keys::deployment(queue.namespace, &queue.name), row.encode_to_vec());
+    }
+
+    /// What must be written to take a module.
+    pub fn write_module(&self, namespace: Uuid, description: &ModuleDescription, bytes: Vec<u8>, batch: &mut Batch) {
         let row = ModuleRow {
             size_bytes: description.size_bytes,
             workflow_types: description.workflow_types.clone(),
             imports: description.imports.clone(),
-            uploaded: now.0,
+            uploaded: clock::now().0,
+            activity_types: description.activity_types.clone(),
         };
         let key = keys::module(&description.digest);
         if matches!(self.store.get(&key), Ok(None)) {
             batch.put(keys::module_bytes(&description.digest), bytes);
             batch.put(key, row.encode_to_vec());
         }
-        batch.put(keys::upload(queue.namespace, &description.digest), Vec::new());
-        let row = DeploymentRow { digest: description.digest.as_bytes().to_vec(), deployed: now.0 };
-        batch.put(keys::deployment(queue.namespace, &queue.name), row.encode_to_vec());
+        batch.put(keys::upload(namespace, &description.digest), Vec::new());
     }
 
     /// The deployment is durable: new runs get it from now on.
@@ -103,6 +108,7 @@ impl Modules {
             digest: *digest,
             size_bytes: row.size_bytes,
             workflow_types: row.workflow_types,
+            activity_types: row.activity_types,
             imports: row.imports,
             uploaded: Time(row.uploaded),
         })
@@ -146,7 +152,7 @@ impl ModuleBytes for Modules {
     }
 }
 
-fn digest(bytes: &[u8]) -> Result<Digest, EngineError> {
+pub fn digest(bytes: &[u8]) -> Result<Digest, EngineError> {
     let bytes: [u8; 32] =
         bytes.try_into().map_err(|_| EngineError::Damaged(format!("a digest of {} bytes", bytes.len())))?;
     Ok(Digest::from_bytes(bytes))

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use mainspring_core::{Time, rows::ActivityRow};
+use mainspring_core::{Time, activity::ActivityRef, rows::ActivityRow};
 use mainspring_store::{Batch, ShardId, Store, prefix_end};
 use prost::Message;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, clock,
+    EngineError, RunRef,
+    activities::run_ref,
+    clock,
     engine::HOME,
+    hosted_activities,
     inner::{Namespaces, Shared},
-    keys,
+    keys::{self, WorkflowKey},
     matching::{QueueKey, ReadyTask},
     rows::{NamespaceRow, decode},
     run::for_each_row,
@@ -66,10 +69,15 @@ fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Fills the task queues from the activity rows.
-pub fn queue_ready_activities(shared: &Shared, shard: ShardId) -> Result<(), EngineError> {
+/// Fills the task queues from the activity rows. Returns the attempts that this server's own worker ran when it stopped.
+pub fn queue_ready_activities(
+    shared: &Shared,
+    shard: ShardId,
+) -> Result<Vec<(WorkflowKey, RunRef, ActivityRef)>, EngineError> {
+    /// As in `ActivityRow::phase`.
+    const STARTED: u32 = 2;
     let prefix = keys::of_shard(b'a', shard);
-    let mut ready = Vec::new();
+    let (mut ready, mut interrupted) = (Vec::new(), Vec::new());
     for_each_row(&*shared.store, &prefix, &prefix_end(&prefix), |key, value| {
         let row: ActivityRow = decode("activity", key, value)?;
         let Some((_, run, rest)) = keys::read_run(key) else {
@@ -84,6 +92,10 @@ pub fn queue_ready_activities(shared: &Shared, shard: ShardId) -> Result<(), Eng
                 ready_since: Time(row.attempt_scheduled_time),
             };
             ready.push((queue, task));
+        } else if row.phase == STARTED && is_own_worker(&row.worker_identity) {
+            let scheduled_event_id = keys::read_number(rest).unwrap_or_default();
+            let activity = ActivityRef::Attempt { scheduled_event_id, attempt: row.attempt };
+            interrupted.push((run.workflow.clone(), run_ref(&run), activity));
         }
         Ok(())
     })?;
@@ -91,5 +103,9 @@ pub fn queue_ready_activities(shared: &Shared, shard: ShardId) -> Result<(), Eng
     for (queue, task) in ready {
         shared.matching.offer(queue, task);
     }
-    Ok(())
+    Ok(interrupted)
+}
+
+fn is_own_worker(identity: &str) -> bool {
+    identity.strip_prefix(hosted_activities::IDENTITY).is_some_and(|rest| rest.starts_with('@'))
 }

@@ -51,6 +51,8 @@ pub struct ModuleRow {
     pub imports: Vec<String>,
     #[prost(int64, tag = "4")]
     pub uploaded: i64,
+    #[prost(string, repeated, tag = "20")]
+    pub activity_types: Vec<String>,
 }
 
 /// Decodes a row; its checksum was right, so what does not decode is not what this version writes.

@@ -15,6 +15,8 @@ use mainspring_api::{
 use mainspring_core::{Time, activity::ActivityRef};
 use mainspring_sandbox::Digest;
 
+use crate::{HostedLimits, SecretKey};
+
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Fixed when a data directory is made; a directory keeps its own.
@@ -25,6 +27,10 @@ pub struct EngineConfig {
     pub activation_threads: usize,
     /// Runs whose state each shard keeps in memory.
     pub runs_in_memory_per_shard: usize,
+    /// How many activities the server runs itself at once.
+    pub hosted: HostedLimits,
+    /// What the secrets of deployments are sealed with.
+    pub secret_key: SecretKey,
 }
 
 /// A namespace, as `DescribeNamespace` tells it.
@@ -105,7 +111,7 @@ pub struct ActivityTarget {
 }
 
 /// One attempt of an activity, for a worker.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ActivityTask {
     pub workflow_id: String,
     pub run_id: String,
@@ -153,6 +159,8 @@ pub struct Module {
     pub digest: Digest,
     pub size_bytes: u64,
     pub workflow_types: Vec<String>,
+    /// A module holds either workflows or activities.
+    pub activity_types: Vec<String>,
     pub imports: Vec<String>,
     pub uploaded: Time,
 }

@@ -13,8 +13,8 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use mainspring_core::validate;
-use mainspring_engine::EngineConfig;
-use mainspring_sandbox::{GuestLimits, SandboxConfig};
+use mainspring_engine::{EngineConfig, HostedLimits, SecretKey};
+use mainspring_sandbox::{ActivityLimits, GuestLimits, SandboxConfig};
 use mainspring_store::SledOptions;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,7 @@ pub struct ServerConfig {
     pub store: StoreConfig,
     pub sandbox: SandboxSettings,
     pub guest: GuestSettings,
+    pub activities: ActivitySettings,
 }
 
 /// `[log]`
@@ -124,6 +125,36 @@ pub struct GuestSettings {
     pub log_bytes_per_activation: usize,
 }
 
+/// `[activities]`: those that the server runs itself. All limits but the first three are for one attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActivitySettings {
+    /// Threads that run activities. 0 takes as many as the machine has processors.
+    pub threads: usize,
+    /// Attempts that run at once, all deployments together. Each may hold `memory_bytes`.
+    pub concurrent: usize,
+    /// Attempts of one deployment that run at once.
+    pub concurrent_per_deployment: usize,
+    /// Linear memory, in bytes.
+    pub memory_bytes: usize,
+    /// About one unit for an instruction.
+    pub fuel: u64,
+    /// Real time, whatever the activity's timeouts say.
+    #[serde(with = "duration")]
+    pub time: Duration,
+    /// Bytes written to the log, to stdout and to stderr, together.
+    pub log_bytes: usize,
+    /// HTTP requests.
+    pub http_requests: usize,
+    /// HTTP requests that are under way at once.
+    pub http_concurrent: usize,
+    /// Body of one request, and of one response, in bytes.
+    pub http_body_bytes: usize,
+    /// Real time of one request, until its response has ended.
+    #[serde(with = "duration")]
+    pub http_time: Duration,
+}
+
 /// What flags say; each one that is given wins over the file and the environment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Overrides {
@@ -166,6 +197,7 @@ impl Default for ServerConfig {
             store: StoreConfig::default(),
             sandbox: SandboxSettings::default(),
             guest: GuestSettings::default(),
+            activities: ActivitySettings::default(),
         }
     }
 }
@@ -210,6 +242,45 @@ impl Default for GuestSettings {
             command_bytes_per_activation: defaults.command_bytes_per_activation,
             log_bytes_per_activation: defaults.log_bytes_per_activation,
         }
+    }
+}
+
+impl Default for ActivitySettings {
+    fn default() -> ActivitySettings {
+        let (limits, hosted) = (ActivityLimits::default(), HostedLimits::default());
+        ActivitySettings {
+            threads: limits.threads,
+            concurrent: hosted.concurrent,
+            concurrent_per_deployment: hosted.concurrent_per_deployment,
+            memory_bytes: limits.memory_bytes,
+            fuel: limits.fuel,
+            time: limits.time,
+            log_bytes: limits.log_bytes,
+            http_requests: limits.http_requests,
+            http_concurrent: limits.http_concurrent,
+            http_body_bytes: limits.http_body_bytes,
+            http_time: limits.http_time,
+        }
+    }
+}
+
+impl ActivitySettings {
+    fn limits(&self) -> ActivityLimits {
+        ActivityLimits {
+            threads: self.threads,
+            memory_bytes: self.memory_bytes,
+            fuel: self.fuel,
+            time: self.time,
+            log_bytes: self.log_bytes,
+            http_requests: self.http_requests,
+            http_concurrent: self.http_concurrent,
+            http_body_bytes: self.http_body_bytes,
+            http_time: self.http_time,
+        }
+    }
+
+    fn hosted(&self) -> HostedLimits {
+        HostedLimits { concurrent: self.concurrent, concurrent_per_deployment: self.concurrent_per_deployment }
     }
 }
 
@@ -261,6 +332,11 @@ impl ServerConfig {
         );
         ensure!(self.sandbox.compiles_at_once > 0, "sandbox.compiles_at_once: must be at least 1");
         ensure!(self.sandbox.loaded_modules > 0, "sandbox.loaded_modules: must be at least 1");
+        ensure!(self.activities.concurrent > 0, "activities.concurrent: must be at least 1");
+        ensure!(
+            self.activities.concurrent_per_deployment > 0,
+            "activities.concurrent_per_deployment: must be at least 1"
+        );
         Ok(())
     }
 
@@ -273,13 +349,15 @@ impl ServerConfig {
         SocketAddr::new(self.ip, self.port)
     }
 
-    pub(crate) fn engine(&self) -> EngineConfig {
+    pub(crate) fn engine(&self, secret_key: SecretKey) -> EngineConfig {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         EngineConfig {
             shards: self.shards,
             namespaces: self.namespaces.clone(),
             activation_threads: if self.activation_threads == 0 { processors() } else { self.activation_threads },
             runs_in_memory_per_shard: self.runs_in_memory_per_shard,
+            hosted: self.activities.hosted(),
+            secret_key,
         }
     }
 
@@ -317,6 +395,7 @@ impl ServerConfig {
                 command_bytes_per_activation: self.guest.command_bytes_per_activation,
                 log_bytes_per_activation: self.guest.log_bytes_per_activation,
             },
+            activities: self.activities.limits(),
         }
     }
 }

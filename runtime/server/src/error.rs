@@ -252,7 +252,7 @@ mod tests {
             (ModuleError::NotWasm.into(), Code::InvalidArgument),
             (ModuleError::CoreModule.into(), Code::InvalidArgument),
             (ModuleError::TooLarge { bytes: 2, limit: 1 }.into(), Code::InvalidArgument),
-            (ModuleError::UnknownImports(vec!["env".into()]).into(), Code::InvalidArgument),
+            (ModuleError::NoWorkflows.into(), Code::InvalidArgument),
             (ModuleError::CompileTimeout(Duration::from_secs(60)).into(), Code::InvalidArgument),
             (StoreError::TooLarge { what: "a value", bytes: 2, limit: 1 }.into(), Code::InvalidArgument),
             // What time can heal.

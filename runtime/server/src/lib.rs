@@ -30,11 +30,12 @@ mod lifecycle;
 pub mod limits;
 mod observe;
 mod rpc;
+mod secret_key;
 mod token;
 mod validate;
 
 pub use config::{
-    ENVIRONMENT_PREFIX, GuestSettings, LogConfig, LogFormat, LogOverrides, Overrides, SandboxSettings, ServerConfig,
-    StoreConfig,
+    ActivitySettings, ENVIRONMENT_PREFIX, GuestSettings, LogConfig, LogFormat, LogOverrides, Overrides,
+    SandboxSettings, ServerConfig, StoreConfig,
 };
 pub use lifecycle::serve;

@@ -5,13 +5,16 @@ use std::{future::Future, io::ErrorKind, net::SocketAddr, pin::Pin, sync::Arc, t
 use anyhow::{Context as _, anyhow};
 use mainspring_api::{
     FILE_DESCRIPTOR_SET,
-    mainspring::module_service_server::{self, ModuleServiceServer},
+    mainspring::{
+        activity_service_server::{self, ActivityServiceServer},
+        module_service_server::{self, ModuleServiceServer},
+    },
     server::{
         operatorservice::operator_service_server::{self, OperatorServiceServer},
         workflowservice::workflow_service_server::{self, WorkflowServiceServer},
     },
 };
-use mainspring_engine::Engine;
+use mainspring_engine::{Engine, SecretKey};
 use mainspring_sandbox::Sandbox;
 use mainspring_store::{MemoryStore, Store, open_sled};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -26,15 +29,17 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     ServerConfig, limits,
     observe::ObserveLayer,
-    rpc::{Frontend, module::Modules, operator::Operator},
+    rpc::{Frontend, hosted::Activities, module::Modules, operator::Operator},
+    secret_key,
 };
 
 /// What can be asked for by name at `grpc.health.v1.Health`; the empty name is the whole server.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "",
     workflow_service_server::SERVICE_NAME,
     operator_service_server::SERVICE_NAME,
     module_service_server::SERVICE_NAME,
+    activity_service_server::SERVICE_NAME,
 ];
 
 /// What every connection's health watches may take of the drain: they would never end by themselves.
@@ -82,6 +87,7 @@ async fn run(
     config.port = address.port();
     let config = Arc::new(config);
     let engine = open(Arc::clone(&config)).await?;
+    engine.host_activities();
 
     let draining = CancellationToken::new();
     let frontend = Frontend { engine: engine.clone(), config: Arc::clone(&config), draining: draining.clone() };
@@ -124,8 +130,12 @@ async fn open(config: Arc<ServerConfig>) -> anyhow::Result<Engine> {
             true => Arc::new(MemoryStore::new()),
             false => Arc::new(open_sled(&config.data_dir, config.sled())?),
         };
+        let secret_key = match config.ephemeral {
+            true => SecretKey::generate(),
+            false => secret_key::load(&config.data_dir)?,
+        };
         let sandbox = Sandbox::new(config.sandbox())?;
-        Ok(Engine::open(store, sandbox, config.engine())?)
+        Ok(Engine::open(store, sandbox, config.engine(secret_key))?)
     };
     tokio::task::spawn_blocking(open).await.context("opening the store was interrupted")?
 }
@@ -140,6 +150,9 @@ async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> 
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(usize::MAX);
     let operator = OperatorServiceServer::new(Operator(frontend.clone()))
+        .accept_compressed(Gzip)
+        .max_decoding_message_size(message_bytes);
+    let activities = ActivityServiceServer::new(Activities(frontend.clone()))
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes);
     let module = ModuleServiceServer::new(Modules::new(frontend))
@@ -158,6 +171,7 @@ async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> 
     let routes = Routes::new(workflow)
         .add_service(operator)
         .add_service(module)
+        .add_service(activities)
         // The temporal CLI compresses what it asks about health, too.
         .add_service(health_service.accept_compressed(Gzip))
         .add_service(reflection_v1)

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
-use mainspring_sandbox::{ModuleDescription, Sandbox, SandboxConfig};
+use mainspring_sandbox::{ModuleDescription, ModuleKind, Sandbox, SandboxConfig};
 use serde_json::json;
 
 use super::{Built, Project};
@@ -27,13 +27,14 @@ pub fn report(
     format: Format,
 ) -> Outcome {
     if !format.is_text() {
-        let workflows: Vec<_> = description.workflow_types.iter().map(|name| json!({ "name": name })).collect();
+        let named = |names: &[String]| -> Vec<_> { names.iter().map(|name| json!({ "name": name })).collect() };
         return Ok(format.print_json(&json!({
             "file": file,
             "lang": project.lang.name(),
             "digest": description.digest.to_string(),
             "sizeBytes": description.size_bytes.to_string(),
-            "workflows": workflows,
+            "workflows": named(&description.workflow_types),
+            "activities": named(&description.activity_types),
             "imports": description.imports,
         }))?);
     }
@@ -43,7 +44,10 @@ pub fn report(
         ("Language", project.lang.name().to_owned()),
         ("Digest", description.digest.to_string()),
         ("Bytes", description.size_bytes.to_string()),
-        ("Workflows", description.workflow_types.join("\n")),
+        match description.kind() {
+            ModuleKind::Workflows => ("Workflows", description.workflow_types.join("\n")),
+            ModuleKind::Activities => ("Activities", description.activity_types.join("\n")),
+        },
         ("Imports", description.imports.join("\n")),
         ("Took", humantime::format_duration(took).to_string()),
     ];

@@ -2,7 +2,7 @@
 
 use mainspring_api::{
     common::{ActivityType, Payloads, WorkflowExecution, WorkflowType},
-    failure::{Failure, ServerFailureInfo, failure::FailureInfo},
+    failure::{Failure, failure::FailureInfo},
     workflowservice::*,
 };
 use mainspring_core::{
@@ -11,8 +11,7 @@ use mainspring_core::{
     limits::temporal,
     time, validate as core_validate,
 };
-use mainspring_engine::{ActivityTarget, ActivityTask, RunRef};
-use prost::Message;
+use mainspring_engine::{ActivityTarget, ActivityTask, RunRef, outcome};
 use tonic::Request;
 
 use super::Frontend;
@@ -107,18 +106,15 @@ impl Named {
 
     async fn end(self, frontend: &Frontend, outcome: ActivityOutcome, identity: &str) -> Result<(), Fault> {
         validate::identity(identity)?;
+        let outcome = outcome::sized(outcome);
         Ok(frontend.engine.end_activity(&self.namespace, self.target, outcome, identity).await?)
     }
 
     /// Returns whether the workflow has asked for the activity to be canceled.
     async fn heartbeat(self, frontend: &Frontend, details: Option<Payloads>, identity: &str) -> Result<bool, Fault> {
         validate::identity(identity)?;
-        if is_too_large(details.as_ref()) {
-            let outcome = ActivityOutcome::Failed {
-                failure: server_failure("Heartbeat details exceed size limit."),
-                last_heartbeat_details: None,
-            };
-            self.end(frontend, outcome, identity).await?;
+        if outcome::is_too_large(details.as_ref()) {
+            self.end(frontend, outcome::too_large("Heartbeat details exceed size limit."), identity).await?;
             // As in Temporal: the attempt is over, so the worker should stop.
             return Ok(true);
         }
@@ -132,7 +128,7 @@ pub(super) async fn completed(
     request: RespondActivityTaskCompletedRequest,
 ) -> Result<RespondActivityTaskCompletedResponse, Fault> {
     let named = Named::by_token(frontend, request.namespace, &request.task_token)?;
-    named.end(frontend, to_completed(request.result), &request.identity).await?;
+    named.end(frontend, ActivityOutcome::Completed(request.result), &request.identity).await?;
     Ok(RespondActivityTaskCompletedResponse {})
 }
 
@@ -142,7 +138,7 @@ pub(super) async fn completed_by_id(
 ) -> Result<RespondActivityTaskCompletedByIdResponse, Fault> {
     let RespondActivityTaskCompletedByIdRequest { namespace, workflow_id, run_id, activity_id, .. } = request;
     let named = Named::by_id(frontend, &namespace, workflow_id, run_id, activity_id)?;
-    named.end(frontend, to_completed(request.result), &request.identity).await?;
+    named.end(frontend, ActivityOutcome::Completed(request.result), &request.identity).await?;
     Ok(RespondActivityTaskCompletedByIdResponse {})
 }
 
@@ -176,7 +172,7 @@ pub(super) async fn canceled(
     request: RespondActivityTaskCanceledRequest,
 ) -> Result<RespondActivityTaskCanceledResponse, Fault> {
     let named = Named::by_token(frontend, request.namespace, &request.task_token)?;
-    named.end(frontend, to_canceled(request.details), &request.identity).await?;
+    named.end(frontend, ActivityOutcome::Canceled(request.details), &request.identity).await?;
     Ok(RespondActivityTaskCanceledResponse {})
 }
 
@@ -186,7 +182,7 @@ pub(super) async fn canceled_by_id(
 ) -> Result<RespondActivityTaskCanceledByIdResponse, Fault> {
     let RespondActivityTaskCanceledByIdRequest { namespace, workflow_id, run_id, activity_id, .. } = request;
     let named = Named::by_id(frontend, &namespace, workflow_id, run_id, activity_id)?;
-    named.end(frontend, to_canceled(request.details), &request.identity).await?;
+    named.end(frontend, ActivityOutcome::Canceled(request.details), &request.identity).await?;
     Ok(RespondActivityTaskCanceledByIdResponse {})
 }
 
@@ -213,87 +209,17 @@ fn is_application(failure: &Failure) -> bool {
     matches!(failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(_)))
 }
 
-// What is too large fails the activity for good instead of being refused: a worker that is refused gives up on its
-// report, and the workflow would wait for a timeout. Temporal does the same, in these words.
-
-fn to_completed(result: Option<Payloads>) -> ActivityOutcome {
-    if is_too_large(result.as_ref()) {
-        return too_large("Complete result exceeds size limit.");
-    }
-    ActivityOutcome::Completed(result)
-}
-
-fn to_canceled(details: Option<Payloads>) -> ActivityOutcome {
-    if is_too_large(details.as_ref()) {
-        return too_large("Cancel details exceed size limit.");
-    }
-    ActivityOutcome::Canceled(details)
-}
-
 fn to_failed(failure: Option<Failure>, last_heartbeat_details: Option<Payloads>) -> ActivityOutcome {
-    let failure = failure.unwrap_or_default();
-    if failure.encoded_len() > temporal::PAYLOAD_BYTES {
-        return too_large("Failure exceeds size limit.");
-    }
-    if is_too_large(last_heartbeat_details.as_ref()) {
-        return too_large("Heartbeat details exceed size limit.");
-    }
-    ActivityOutcome::Failed { failure, last_heartbeat_details }
-}
-
-fn is_too_large(payloads: Option<&Payloads>) -> bool {
-    payloads.is_some_and(|payloads| payloads.encoded_len() > temporal::PAYLOAD_BYTES)
-}
-
-fn too_large(message: &str) -> ActivityOutcome {
-    ActivityOutcome::Failed { failure: server_failure(message), last_heartbeat_details: None }
-}
-
-fn server_failure(message: &str) -> Failure {
-    Failure {
-        message: message.to_owned(),
-        source: "Server".to_owned(),
-        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: true })),
-        ..Default::default()
-    }
+    ActivityOutcome::Failed { failure: failure.unwrap_or_default(), last_heartbeat_details }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use mainspring_api::{Timestamp, common::Payload};
+    use mainspring_api::Timestamp;
 
     use super::*;
-
-    fn payloads(bytes: usize) -> Option<Payloads> {
-        Some(Payloads { payloads: vec![Payload { data: vec![0; bytes], ..Default::default() }] })
-    }
-
-    fn is_server_failure(outcome: &ActivityOutcome) -> bool {
-        matches!(outcome, ActivityOutcome::Failed { failure, .. }
-            if matches!(failure.failure_info, Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: true }))))
-    }
-
-    #[test]
-    fn a_report_that_is_too_large_fails_the_activity_for_good() {
-        let large = || payloads(temporal::PAYLOAD_BYTES + 1);
-        assert!(is_server_failure(&to_completed(large())));
-        assert!(is_server_failure(&to_canceled(large())));
-        assert!(is_server_failure(&to_failed(None, large())));
-        let failure = Failure { message: "x".repeat(temporal::PAYLOAD_BYTES + 1), ..Default::default() };
-        assert!(is_server_failure(&to_failed(Some(failure), None)));
-    }
-
-    #[test]
-    fn a_report_of_ordinary_size_stays_as_it_is() {
-        assert!(matches!(to_completed(payloads(10)), ActivityOutcome::Completed(result) if result == payloads(10)));
-        assert!(matches!(to_canceled(None), ActivityOutcome::Canceled(None)));
-        assert!(matches!(
-            to_failed(None, payloads(1)),
-            ActivityOutcome::Failed { last_heartbeat_details: Some(_), .. }
-        ));
-    }
 
     #[test]
     fn a_task_has_every_time_that_the_typescript_sdk_wants() {

@@ -5,6 +5,7 @@
 
 mod activity;
 mod history;
+pub(crate) mod hosted;
 pub(crate) mod module;
 mod multi;
 mod namespace;

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, stream};
 use mainspring_api::mainspring::{
-    DeployModuleRequest, DeployModuleResponse, DeployTarget, DeployedModule, Deployment, DescribeModuleRequest,
-    DescribeModuleResponse, DownloadModuleRequest, DownloadModuleResponse, ListModulesRequest, ListModulesResponse,
-    Module, UndeployModuleRequest, UndeployModuleResponse, WorkflowDefinition, module_service_server::ModuleService,
+    ActivityDefinition, DeployModuleRequest, DeployModuleResponse, DeployTarget, DeployedModule, Deployment,
+    DescribeModuleRequest, DescribeModuleResponse, DownloadModuleRequest, DownloadModuleResponse, ListModulesRequest,
+    ListModulesResponse, Module, UndeployModuleRequest, UndeployModuleResponse, WorkflowDefinition,
+    module_service_server::ModuleService,
 };
 use mainspring_core::validate as core_validate;
 use mainspring_sandbox::ModuleError;
@@ -190,11 +191,12 @@ fn digest_prefix(text: &str) -> Result<String, Fault> {
     Ok(text.to_ascii_lowercase())
 }
 
-fn to_module(module: mainspring_engine::Module) -> Module {
+pub(super) fn to_module(module: mainspring_engine::Module) -> Module {
     Module {
         digest: module.digest.to_string(),
         size_bytes: module.size_bytes,
         workflows: module.workflow_types.into_iter().map(|name| WorkflowDefinition { name }).collect(),
+        activities: module.activity_types.into_iter().map(|name| ActivityDefinition { name }).collect(),
         imports: module.imports,
         uploaded_time: Some(module.uploaded.to_proto()),
     }
