@@ -344,7 +344,7 @@ fn bodies_requests_and_time_have_limits() {
     let limits = ActivityLimits { http_body_bytes: 10_000, ..ActivityLimits::default() };
     let world = World::granted(limits, hosts(&[&large.url()], true));
     let refusal = world.refusal(&large.url());
-    assert!(refusal.contains("HttpResponseBodySize"), "{refusal}");
+    assert!(refusal.contains("body size exceeds limit: 10000 bytes"), "{refusal}");
     let sent = world.result("fetch", json!({ "url": large.url(), "method": "POST", "body_bytes": 20_000 }));
     assert!(sent["error"].is_string(), "{sent}");
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
