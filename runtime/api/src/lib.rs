@@ -1,8 +1,10 @@
 //! The vocabulary that every other crate speaks: Temporal's API messages, and Mainspring's own `ModuleService`.
 //!
 //! The messages are re-exported from `temporalio-protos`; the server stubs are generated here from the descriptors
-//! that it publishes. This crate holds no logic beyond [`json`], the canonical JSON form of any message.
+//! that it publishes. With each stub comes a `Gated…` service, which asks a [`gate::Gate`] before every call. This crate
+//! holds no logic beyond [`json`], the canonical JSON form of any message.
 
+pub mod gate;
 pub mod json;
 
 pub use prost_types::{Any, Duration, Timestamp};
