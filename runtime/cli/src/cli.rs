@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     build::{self, BuildArgs},
     failure::{Failure, Outcome},
-    logging, module,
+    key, logging, module,
     new::{self, NewArgs},
     output::Format,
     replay, server, store, workflow,
@@ -42,6 +42,11 @@ enum Verb {
     /// Deploy and inspect modules: the WebAssembly components that hold workflows
     #[command(subcommand)]
     Module(module::Verb),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::Verb),
+    /// Show who the server takes you for, and what you may do
+    Whoami(key::WhoAmIArgs),
     /// Start, inspect and change workflow executions
     #[command(subcommand)]
     Workflow(workflow::Verb),
@@ -66,6 +71,8 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Server(args) => server::server(args),
         Verb::Module(verb) => client(module::run(verb)),
         Verb::Workflow(verb) => client(workflow::run(verb)),
+        Verb::Key(verb) => client(key::run(verb)),
+        Verb::Whoami(args) => client(key::who_am_i(args)),
         Verb::New(args) => new::run(&args),
         Verb::Build(args) => {
             logging::start_client();

@@ -1,6 +1,6 @@
 //! `mainspring`: the server and everything that one asks of it, in one binary.
 //!
-//! **What it does.** `dev` and `server` run the whole server in this process; `module` and `workflow` are clients that
+//! **What it does.** `dev` and `server` run the whole server in this process; `module`, `workflow` and `key` are clients that
 //! speak gRPC, like anybody else's; `replay` and `store verify` work on files, without a server; `build` and `new` are for
 //! those who write workflows.
 //!
@@ -19,6 +19,7 @@ mod cli;
 mod connect;
 mod duration;
 mod failure;
+mod key;
 mod logging;
 mod module;
 mod new;

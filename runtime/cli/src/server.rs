@@ -61,7 +61,8 @@ pub struct ServerArgs {
 /// What both take.
 #[derive(Debug, Args)]
 struct SettingsArgs {
-    /// The address to listen on: loopback only, as there is no authentication yet [default: 127.0.0.1]
+    /// The address to listen on: loopback only, unless callers must say who they are (`[auth]`) over TLS (`[tls]`)
+    /// [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
     /// The port to listen on; 0 takes any free one [default: 7233]
@@ -117,7 +118,12 @@ pub fn dev(args: DevArgs) -> Outcome {
     }
     namespaces.dedup();
     let overrides = args.settings.overrides(data_dir, namespaces);
-    run(ServerConfig::load(None, &overrides).map_err(Failure::Usage)?, watch)
+    let config = ServerConfig::load(None, &overrides).map_err(Failure::Usage)?;
+    if watch.is_some() && (config.auth.required || config.tls.certificate.is_some()) {
+        let hint = "Deploy with `mainspring module deploy --api-key …` instead.";
+        return Err(Failure::Usage(anyhow!("--watch works on a server without authentication and TLS only. {hint}")));
+    }
+    run(config, watch)
 }
 
 pub fn server(args: ServerArgs) -> Outcome {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread::JoinHandle};
 
-use mainspring_core::{Rejection, Step};
+use mainspring_core::{Rejection, Step, Time};
 use mainspring_sandbox::Sandbox;
 use mainspring_store::{Batch, Committer, ShardId, Store};
 use parking_lot::Mutex;
@@ -11,6 +11,8 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     EngineConfig, EngineError, Namespace, RunRef,
     activation::Activations,
+    api_keys::ApiKeys,
+    clock,
     inner::{Notifier, Shared},
     keys::WorkflowKey,
     matching::{Matching, QueueKey},
@@ -42,6 +44,7 @@ impl Engine {
         let shards = open::setup_shards(&*store, config.shards)?;
         let namespaces = open::setup_namespaces(&*store, &config.namespaces)?;
         let modules = Arc::new(Modules::open(Arc::clone(&store), &namespaces.ids())?);
+        let api_keys = ApiKeys::open(&*store)?;
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
         let activations = Activations::start(
@@ -58,6 +61,7 @@ impl Engine {
             committer,
             sandbox,
             modules,
+            api_keys,
             matching: Matching::default(),
             notifier: Notifier::default(),
             namespaces,
@@ -171,6 +175,11 @@ impl Engine {
         });
         self.shard_of(&workflow).request(Request::Run { workflow, run, work })?;
         receiver.await.map_err(|_| stopped())?
+    }
+
+    /// The time that the engine goes by.
+    pub fn now(&self) -> Time {
+        clock::now()
     }
 
     // Namespaces.

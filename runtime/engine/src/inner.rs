@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, Namespace, activation::Activations, keys::WorkflowKey, matching::Matching, modules::Modules,
+    EngineError, Namespace, activation::Activations, api_keys::ApiKeys, keys::WorkflowKey, matching::Matching, modules::Modules,
     shard::ShardHandle, updates::UpdateWaiters,
 };
 
@@ -19,6 +19,7 @@ pub struct Shared {
     pub committer: Arc<Committer>,
     pub sandbox: Sandbox,
     pub modules: Arc<Modules>,
+    pub api_keys: ApiKeys,
     pub matching: Matching,
     pub notifier: Notifier,
     pub namespaces: Namespaces,

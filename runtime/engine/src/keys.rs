@@ -17,6 +17,7 @@
 //! | `i` | digest | `ModuleRow` |
 //! | `b` | digest | the module's bytes |
 //! | `u` | namespace, digest | nothing: the namespace has uploaded the module |
+//! | `k` | id | `ApiKeyRow` |
 //!
 //! Numbers are big-endian, so that byte order is number order. Workflow ids carry their length first.
 
@@ -26,6 +27,8 @@ use mainspring_store::{Key, ShardId};
 use uuid::Uuid;
 
 pub const SHARDS: &[u8] = b"mshards";
+/// All API keys.
+pub const API_KEYS: &[u8] = b"k";
 
 /// A workflow id within its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -224,6 +227,10 @@ pub fn uploads(namespace: Uuid) -> Key {
 
 pub fn upload(namespace: Uuid, digest: &Digest) -> Key {
     [b"u", namespace.as_bytes().as_slice(), digest.as_bytes().as_slice()].concat()
+}
+
+pub fn api_key(id: &str) -> Key {
+    [API_KEYS, id.as_bytes()].concat()
 }
 
 fn with_number(mut key: Key, number: i64) -> Key {

@@ -7,6 +7,7 @@
 
 mod activation;
 mod activities;
+mod api_keys;
 mod clock;
 mod deploy;
 mod effects;
@@ -30,6 +31,7 @@ mod verify;
 mod visibility;
 mod workflows;
 
+pub use api_keys::ApiKey;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use mainspring_sandbox::Question;

@@ -20,6 +20,8 @@ pub const SHARD_BYTES: usize = 64 * 1024 * 1024;
 pub const TIMERS_AT_ONCE: usize = 256;
 /// Timer rows of the near future that a shard keeps in memory.
 pub const TIMERS_IN_MEMORY: usize = 20_000;
+/// API keys that are there at the same time: all are in memory.
+pub const API_KEYS: usize = 10_000;
 /// Rows that one read of the store asks for.
 pub const SCAN_ROWS: usize = 512;
 /// Events that a run keeps in memory for its next activation; older ones are read from the store.

@@ -53,6 +53,24 @@ pub struct ModuleRow {
     pub uploaded: i64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub struct ApiKeyRow {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub hash: Vec<u8>,
+    #[prost(string, repeated, tag = "3")]
+    pub permissions: Vec<String>,
+    #[prost(int64, tag = "4")]
+    pub created: i64,
+    /// 0 for never.
+    #[prost(int64, tag = "5")]
+    pub expires: i64,
+    #[prost(string, tag = "6")]
+    pub created_by: String,
+}
+
 /// Decodes a row; its checksum was right, so what does not decode is not what this version writes.
 pub fn decode<M: Message + Default>(what: &str, key: &[u8], value: &[u8]) -> Result<M, EngineError> {
     M::decode(value)

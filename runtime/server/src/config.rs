@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
@@ -18,20 +18,33 @@ use mainspring_sandbox::{GuestLimits, SandboxConfig};
 use mainspring_store::SledOptions;
 use serde::{Deserialize, Serialize};
 
-use crate::{duration, limits};
+use crate::{auth, duration, limits};
 
 /// Environment variables with this prefix are settings: `MAINSPRING_PORT`, and with two underscores between a section
 /// and its key `MAINSPRING_SANDBOX__INSTANCE_CACHE_COUNT`.
 pub const ENVIRONMENT_PREFIX: &str = "MAINSPRING_";
 
 /// Variables with the prefix that belong to somebody else: the command line's client verbs and its `--config` flag.
-const NOT_SETTINGS: [&str; 6] = ["address", "namespace", "config", "output", "log", "log_level"];
+const NOT_SETTINGS: [&str; 12] = [
+    "address",
+    "namespace",
+    "config",
+    "output",
+    "log",
+    "log_level",
+    "api_key",
+    "tls",
+    "tls_ca_path",
+    "tls_cert_path",
+    "tls_key_path",
+    "tls_server_name",
+];
 
 /// All settings of a server. Durations are text with a unit, such as "10s" or "1m 30s"; sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Where the server listens. Only loopback addresses, as long as there is no authentication.
+    /// Where the server listens. Only loopback addresses, unless `auth.required` is set and there is TLS.
     pub ip: IpAddr,
     /// 0 takes any free port.
     pub port: u16,
@@ -52,10 +65,76 @@ pub struct ServerConfig {
     /// How long calls that are under way may take to finish when the server stops.
     #[serde(with = "duration")]
     pub drain_time: Duration,
+    pub auth: AuthConfig,
+    pub tls: TlsConfig,
     pub log: LogConfig,
     pub store: StoreConfig,
     pub sandbox: SandboxSettings,
     pub guest: GuestSettings,
+}
+
+/// `[auth]`: who may do what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// Whether callers must say who they are. Without it everybody may do everything.
+    pub required: bool,
+    /// Keys that may do everything, by their hashes, as `mainspring key generate` prints them: "sha256:…".
+    pub admin_key_hashes: Vec<String>,
+    pub jwt: JwtConfig,
+    /// What client certificates permit. Their authority is `tls.client_ca`.
+    pub certificates: Vec<CertificateConfig>,
+}
+
+/// `[auth.jwt]`: whose tokens are good. Only asymmetric signatures are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JwtConfig {
+    /// Files with public keys, in PEM.
+    pub keys: Vec<PathBuf>,
+    /// A JSON Web Key Set: a file, or an address that begins with "https://".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<String>,
+    /// How often the set is read again. A token of a key that is not in it has it read sooner.
+    #[serde(with = "duration")]
+    pub refresh: Duration,
+    /// What the claim `iss` must be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// What the claim `aud` must hold. Give it where the issuer makes tokens for others, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// The claim with the permissions: a list of "NAMESPACE:ROLE".
+    pub permissions_claim: String,
+}
+
+/// `[[auth.certificates]]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfig {
+    /// "cn:NAME" of the subject, "dns:NAME" or "uri:NAME" of the alternative names, or "sha256:DIGEST" of the whole.
+    pub identity: String,
+    /// Each is "NAMESPACE:ROLE".
+    pub permissions: Vec<String>,
+}
+
+/// `[tls]`: all paths are of PEM files. They are read when the server starts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The server's certificate, and those that lead to its authority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// The authority of client certificates. Without it none is looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client without a certificate is refused before it has said anything.
+    pub client_certificate_required: bool,
+    /// Says that a proxy in front of the server speaks TLS, so that the server may listen beyond loopback without.
+    pub ended_by_proxy: bool,
 }
 
 /// `[log]`
@@ -162,11 +241,46 @@ impl Default for ServerConfig {
             runs_in_memory_per_shard: limits::RUNS_IN_MEMORY_PER_SHARD,
             grpc_message_bytes: limits::GRPC_MESSAGE_BYTES,
             drain_time: limits::DRAIN_TIME,
+            auth: AuthConfig::default(),
+            tls: TlsConfig::default(),
             log: LogConfig::default(),
             store: StoreConfig::default(),
             sandbox: SandboxSettings::default(),
             guest: GuestSettings::default(),
         }
+    }
+}
+
+impl Default for JwtConfig {
+    fn default() -> JwtConfig {
+        JwtConfig {
+            keys: Vec::new(),
+            jwks: None,
+            refresh: Duration::from_secs(5 * 60),
+            issuer: None,
+            audience: None,
+            permissions_claim: "permissions".to_owned(),
+        }
+    }
+}
+
+impl TlsConfig {
+    /// # Errors
+    /// When a part of it is of no use without another.
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.certificate.is_some() == self.key.is_some(),
+            "tls: give both the certificate and its key, or none of them"
+        );
+        ensure!(
+            self.client_ca.is_none() || self.certificate.is_some(),
+            "tls.client_ca: client certificates need TLS; give tls.certificate and tls.key, too"
+        );
+        ensure!(
+            !self.client_certificate_required || self.client_ca.is_some(),
+            "tls.client_certificate_required: give tls.client_ca, the authority of the certificates, too"
+        );
+        Ok(())
     }
 }
 
@@ -240,13 +354,13 @@ impl ServerConfig {
 
     /// Refuses settings that can never work, or that would open the server to others.
     pub fn check(&self) -> anyhow::Result<()> {
-        if !self.ip.is_loopback() {
-            bail!(
-                "ip = {}: the server has no authentication yet, so it listens on loopback addresses only (127.0.0.1 \
-                 or ::1). To reach it from elsewhere, put a proxy that authenticates in front of it",
-                self.ip
-            );
-        }
+        self.check_reach()?;
+        self.tls.check()?;
+        auth::check(&self.auth)?;
+        ensure!(
+            self.auth.certificates.is_empty() || self.tls.client_ca.is_some(),
+            "auth.certificates: give tls.client_ca, the authority of the certificates, too"
+        );
         ensure!(!self.namespaces.is_empty(), "namespaces: there must be at least one");
         for (index, name) in self.namespaces.iter().enumerate() {
             validate::name("namespace", name).with_context(|| format!("namespaces[{index}]"))?;
@@ -261,6 +375,26 @@ impl ServerConfig {
         );
         ensure!(self.sandbox.compiles_at_once > 0, "sandbox.compiles_at_once: must be at least 1");
         ensure!(self.sandbox.loaded_modules > 0, "sandbox.loaded_modules: must be at least 1");
+        Ok(())
+    }
+
+    /// Beyond the machine, callers must say who they are, and nobody else may hear it.
+    fn check_reach(&self) -> anyhow::Result<()> {
+        if self.ip.is_loopback() {
+            return Ok(());
+        }
+        ensure!(
+            self.auth.required,
+            "ip = {}: without authentication the server listens on loopback addresses only (127.0.0.1 or ::1). Set \
+             auth.required, and say in [auth] who may do what",
+            self.ip
+        );
+        ensure!(
+            self.tls.certificate.is_some() || self.tls.ended_by_proxy,
+            "ip = {}: without TLS the server listens on loopback addresses only, as credentials could be overheard. Give \
+             tls.certificate and tls.key, or set tls.ended_by_proxy where a proxy in front of it speaks TLS",
+            self.ip
+        );
         Ok(())
     }
 
@@ -412,7 +546,12 @@ mod tests {
     fn an_address_that_others_can_reach_is_refused() {
         for ip in ["0.0.0.0", "192.168.1.1", "::"] {
             let message = refusal(&format!("ip = \"{ip}\""), &[]);
-            assert!(message.contains("no authentication") && message.contains(ip), "{message}");
+            assert!(message.contains("auth.required") && message.contains(ip), "{message}");
+            let auth = format!("ip = \"{ip}\"\n[auth]\nrequired = true\nadmin_key_hashes = [\"sha256:{}\"]\n", "0".repeat(64));
+            let message = refusal(&auth, &[]);
+            assert!(message.contains("tls.certificate") && message.contains(ip), "{message}");
+            let open = format!("{auth}[tls]\nended_by_proxy = true\n");
+            assert!(load(&open, &[], &Overrides::default()).is_ok());
         }
         assert!(load("ip = \"::1\"", &[], &Overrides::default()).is_ok());
     }
@@ -426,6 +565,14 @@ mod tests {
             ("shards = 0", "shards"),
             ("grpc_message_bytes = 1000", "grpc_message_bytes"),
             ("[sandbox]\ncompiles_at_once = 0", "sandbox.compiles_at_once"),
+            ("[auth]\nrequired = true", "nobody could get in"),
+            ("[auth]\nadmin_key_hashes = [\"msk_x\"]", "auth.admin_key_hashes[0]"),
+            ("[auth.jwt]\njwks = \"http://example.org/keys\"", "https://"),
+            ("[[auth.certificates]]\nidentity = \"worker\"\npermissions = []", "auth.certificates[0].identity"),
+            ("[[auth.certificates]]\nidentity = \"cn:a\"\npermissions = [\"a\"]", "auth.certificates[0].permissions"),
+            ("[[auth.certificates]]\nidentity = \"cn:a\"\npermissions = [\"a:read\"]", "tls.client_ca"),
+            ("[tls]\ncertificate = \"a.pem\"", "tls: give both"),
+            ("[tls]\nclient_certificate_required = true", "tls.client_ca"),
         ] {
             let message = refusal(file, &[]);
             assert!(message.contains(name), "{message}");

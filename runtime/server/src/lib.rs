@@ -17,12 +17,13 @@
 //!
 //! **What it never does.** It decides nothing about runs, keeps no state that a restart would miss, writes no payloads
 //! to the log, and never answers a client's permanent mistake with a code that SDKs retry for ever. It does not listen
-//! beyond the machine, because it does not know yet who is asking.
+//! beyond the machine unless callers must say who they are.
 //!
 //! **Where to start.** `lifecycle.rs` is the server's life from start to drain; `rpc/mod.rs` lists the calls, one file
-//! for each noun beside it; `error.rs` is the table of codes; `token.rs` is what clients carry for the server;
+//! for each noun beside it; `auth/` is the gate before each of them; `error.rs` is the table of codes; `token.rs` is what clients carry for the server;
 //! `limits.rs` every bound.
 
+mod auth;
 mod config;
 mod duration;
 mod error;
@@ -30,11 +31,13 @@ mod lifecycle;
 pub mod limits;
 mod observe;
 mod rpc;
+mod tls;
 mod token;
 mod validate;
 
+pub use auth::AdminKey;
 pub use config::{
-    ENVIRONMENT_PREFIX, GuestSettings, LogConfig, LogFormat, LogOverrides, Overrides, SandboxSettings, ServerConfig,
-    StoreConfig,
+    AuthConfig, CertificateConfig, ENVIRONMENT_PREFIX, GuestSettings, JwtConfig, LogConfig, LogFormat, LogOverrides, Overrides, SandboxSettings, ServerConfig,
+    StoreConfig, TlsConfig,
 };
 pub use lifecycle::serve;

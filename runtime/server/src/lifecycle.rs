@@ -5,10 +5,20 @@ use std::{future::Future, io::ErrorKind, net::SocketAddr, pin::Pin, sync::Arc, t
 use anyhow::{Context as _, anyhow};
 use mainspring_api::{
     FILE_DESCRIPTOR_SET,
-    mainspring::module_service_server::{self, ModuleServiceServer},
+    mainspring::{
+        GatedAccessService, GatedModuleService,
+        access_service_server::{self, AccessServiceServer},
+        module_service_server::{self, ModuleServiceServer},
+    },
     server::{
-        operatorservice::operator_service_server::{self, OperatorServiceServer},
-        workflowservice::workflow_service_server::{self, WorkflowServiceServer},
+        operatorservice::{
+            GatedOperatorService,
+            operator_service_server::{self, OperatorServiceServer},
+        },
+        workflowservice::{
+            GatedWorkflowService,
+            workflow_service_server::{self, WorkflowServiceServer},
+        },
     },
 };
 use mainspring_engine::Engine;
@@ -19,22 +29,26 @@ use tokio_util::sync::CancellationToken;
 use tonic::{
     codec::CompressionEncoding::Gzip,
     service::Routes,
-    transport::{Server, server::TcpIncoming},
+    transport::{Server, ServerTlsConfig, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    ServerConfig, limits,
+    ServerConfig,
+    auth::Access,
+    limits,
     observe::ObserveLayer,
-    rpc::{Frontend, module::Modules, operator::Operator},
+    rpc::{Frontend, access, module::Modules, operator::Operator},
+    tls,
 };
 
 /// What can be asked for by name at `grpc.health.v1.Health`; the empty name is the whole server.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "",
     workflow_service_server::SERVICE_NAME,
     operator_service_server::SERVICE_NAME,
     module_service_server::SERVICE_NAME,
+    access_service_server::SERVICE_NAME,
 ];
 
 /// What every connection's health watches may take of the drain: they would never end by themselves.
@@ -80,13 +94,16 @@ async fn run(
     let listener = bind(config.address()).await?;
     let address = listener.local_addr().context("the address that the server listens on is not known")?;
     config.port = address.port();
+    let tls = tls::load(&config.tls)?;
     let config = Arc::new(config);
     let engine = open(Arc::clone(&config)).await?;
+    let access = Access::open(&config.auth, engine.clone())?;
 
     let draining = CancellationToken::new();
     let frontend = Frontend { engine: engine.clone(), config: Arc::clone(&config), draining: draining.clone() };
-    let (health, routes) = routes(frontend).await?;
-    let mut serving = start(listener, routes, draining.clone());
+    tokio::spawn(access.clone().keep_up(draining.clone()));
+    let (health, routes) = routes(frontend, access).await?;
+    let mut serving = start(listener, tls, routes, draining.clone())?;
     tracing::info!(%address, namespaces = ?config.namespaces, "ready");
     ready(address);
 
@@ -131,18 +148,23 @@ async fn open(config: Arc<ServerConfig>) -> anyhow::Result<Engine> {
 }
 
 // Requests may be compressed: SDKs and the CLI do so unasked. Answers are not: it would cost more than it saves here.
-async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> {
+// No service of ours is added but behind the gate. Health and reflection are open: they say nothing of any tenant.
+async fn routes(frontend: Frontend, gate: Access) -> anyhow::Result<(HealthReporter, Routes)> {
     let message_bytes = frontend.config.grpc_message_bytes;
     let (health, health_service) = tonic_health::server::health_reporter();
     report(&health, ServingStatus::Serving).await;
-    let workflow = WorkflowServiceServer::new(frontend.clone())
+    let workflow = WorkflowServiceServer::new(GatedWorkflowService { service: frontend.clone(), gate: gate.clone() })
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(usize::MAX);
-    let operator = OperatorServiceServer::new(Operator(frontend.clone()))
+    let operator = GatedOperatorService { service: Operator(frontend.clone()), gate: gate.clone() };
+    let operator = OperatorServiceServer::new(operator)
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes);
-    let module = ModuleServiceServer::new(Modules::new(frontend))
+    let access = GatedAccessService { service: access::Access(frontend.clone()), gate: gate.clone() };
+    let access =
+        AccessServiceServer::new(access).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
+    let module = ModuleServiceServer::new(GatedModuleService { service: Modules::new(frontend), gate })
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(usize::MAX);
@@ -158,6 +180,7 @@ async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> 
     let routes = Routes::new(workflow)
         .add_service(operator)
         .add_service(module)
+        .add_service(access)
         // The temporal CLI compresses what it asks about health, too.
         .add_service(health_service.accept_compressed(Gzip))
         .add_service(reflection_v1)
@@ -174,11 +197,16 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
 /// Answers calls until `draining` is canceled, and then those that are under way.
 fn start(
     listener: TcpListener,
+    tls: Option<ServerTlsConfig>,
     routes: Routes,
     draining: CancellationToken,
-) -> JoinHandle<Result<(), tonic::transport::Error>> {
+) -> anyhow::Result<JoinHandle<Result<(), tonic::transport::Error>>> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let serving = Server::builder()
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls).context("[tls]: the certificate, the key or the authority is not right")?;
+    }
+    let serving = server
         .layer(ObserveLayer)
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION)
         .http2_max_pending_accept_reset_streams(Some(limits::ABANDONED_STREAMS))
@@ -186,7 +214,7 @@ fn start(
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, draining.cancelled_owned());
-    tokio::spawn(serving)
+    Ok(tokio::spawn(serving))
 }
 
 /// Lets calls that are under way finish; after `limit` the process goes on without them.

@@ -3,6 +3,7 @@
 //! [`Frontend`] implements Temporal's `WorkflowService` by handing every call to its noun. What is not listed here is
 //! answered UNIMPLEMENTED with its name (see [`crate::observe`]).
 
+pub(crate) mod access;
 mod activity;
 mod history;
 pub(crate) mod module;
@@ -25,7 +26,7 @@ use mainspring_engine::{Engine, Namespace};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::{ServerConfig, error::Fault};
+use crate::{ServerConfig, auth::Caller, error::Fault};
 
 /// What every call can reach.
 #[derive(Clone)]
@@ -302,14 +303,16 @@ impl WorkflowService for Frontend {
     // Namespaces and the server itself.
 
     async fn list_namespaces(&self, request: Request<ListNamespacesRequest>) -> Answer<ListNamespacesResponse> {
-        answer(namespace::list(self, &request.into_inner()))
+        let caller = Caller::of(request.extensions());
+        answer(namespace::list(self, &caller, &request.into_inner()))
     }
 
     async fn describe_namespace(
         &self,
         request: Request<DescribeNamespaceRequest>,
     ) -> Answer<DescribeNamespaceResponse> {
-        answer(namespace::describe(self, &request.into_inner()))
+        let caller = Caller::of(request.extensions());
+        answer(namespace::describe(self, &caller, &request.into_inner()))
     }
 
     async fn register_namespace(&self, _: Request<RegisterNamespaceRequest>) -> Answer<RegisterNamespaceResponse> {

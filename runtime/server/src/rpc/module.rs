@@ -14,7 +14,11 @@ use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status, codegen::BoxStream};
 
 use super::{Answer, Frontend, answer};
-use crate::{error::Fault, limits, validate};
+use crate::{
+    auth::{Caller, Role},
+    error::Fault,
+    limits, validate,
+};
 
 #[derive(Clone)]
 pub(crate) struct Modules {
@@ -27,7 +31,7 @@ impl Modules {
         Modules { frontend, uploads: Arc::new(Semaphore::new(limits::UPLOADS)) }
     }
 
-    async fn deploy<S>(&self, mut messages: S) -> Result<DeployModuleResponse, Fault>
+    async fn deploy<S>(&self, caller: &Caller, mut messages: S) -> Result<DeployModuleResponse, Fault>
     where
         S: Stream<Item = Result<DeployModuleRequest, Status>> + Unpin,
     {
@@ -35,6 +39,7 @@ impl Modules {
         let target = first
             .target
             .ok_or_else(|| Fault::invalid("The first message of an upload must have the target of the module."))?;
+        caller.require(&target.namespace, Role::Admin)?;
         let namespace = self.frontend.namespace(&target.namespace)?.name;
         validate::task_queue_name(&target.task_queue)?;
         let size = self.declared_size(&target)?;
@@ -102,7 +107,8 @@ impl ModuleService for Modules {
         &self,
         request: Request<tonic::Streaming<DeployModuleRequest>>,
     ) -> Answer<DeployModuleResponse> {
-        answer(self.deploy(request.into_inner()).await)
+        let caller = Caller::of(request.extensions());
+        answer(self.deploy(&caller, request.into_inner()).await)
     }
 
     async fn list_modules(&self, request: Request<ListModulesRequest>) -> Answer<ListModulesResponse> {
