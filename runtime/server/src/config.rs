@@ -365,6 +365,7 @@ impl ServerConfig {
         for (index, name) in self.namespaces.iter().enumerate() {
             validate::name("namespace", name).with_context(|| format!("namespaces[{index}]"))?;
             ensure!(!self.namespaces[..index].contains(name), "namespaces: {name:?} is there twice");
+            ensure!(name != auth::SYSTEM, "namespaces: {name:?} stands for all namespaces in permissions");
         }
         ensure!(self.shards > 0, "shards: there must be at least one");
         ensure!(self.runs_in_memory_per_shard > 0, "runs_in_memory_per_shard: must be at least 1");
@@ -562,6 +563,7 @@ mod tests {
             ("namespaces = []", "namespaces"),
             ("namespaces = [\"\"]", "namespaces[0]"),
             ("namespaces = [\"a\", \"a\"]", "\"a\" is there twice"),
+            ("namespaces = [\"temporal-system\"]", "stands for all"),
             ("shards = 0", "shards"),
             ("grpc_message_bytes = 1000", "grpc_message_bytes"),
             ("[sandbox]\ncompiles_at_once = 0", "sandbox.compiles_at_once"),

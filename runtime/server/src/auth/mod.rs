@@ -11,8 +11,6 @@ mod certificate;
 mod jwt;
 mod roles;
 mod rules;
-#[cfg(test)]
-mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -239,6 +239,28 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_about_a_namespace_is_for_requests_that_name_one() {
+        let set = prost_types_plain::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+        let named: BTreeSet<String> = set
+            .file
+            .iter()
+            .flat_map(|file| file.message_type.iter().map(move |message| (file, message)))
+            .filter(|(_, message)| message.field.iter().any(|field| field.name() == "namespace"))
+            .map(|(file, message)| format!(".{}.{}", file.package(), message.name()))
+            .collect();
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    if matches!(rule(&path), Some(Rule::Namespace(_))) {
+                        assert!(named.contains(method.input_type()) && !method.client_streaming(), "{path}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn no_rpc_has_two_rules() {
         for (service, table) in TABLES {
             let mut seen = BTreeSet::new();
