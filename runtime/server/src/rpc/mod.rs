@@ -4,6 +4,7 @@
 //! answered UNIMPLEMENTED with its name (see [`crate::observe`]).
 
 mod activity;
+mod deployment;
 mod history;
 pub(crate) mod module;
 mod multi;
@@ -14,6 +15,7 @@ mod reset;
 mod system;
 mod task_queue;
 mod update;
+mod upload;
 mod visibility;
 mod workflow;
 
