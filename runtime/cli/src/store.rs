@@ -39,7 +39,7 @@ pub fn run(verb: &Verb) -> Outcome {
 }
 
 /// What each kind of row is, by the first byte of its key.
-const ROW_KINDS: [(u8, &str); 14] = [
+const ROW_KINDS: [(u8, &str); 16] = [
     (b'm', "settings"),
     (b'n', "namespaces"),
     (b'c', "current runs"),
@@ -54,6 +54,8 @@ const ROW_KINDS: [(u8, &str); 14] = [
     (b'i', "modules"),
     (b'b', "module bytes"),
     (b'u', "module uses"),
+    (b'y', "partial uploads"),
+    (b'z', "upload parts"),
 ];
 
 fn verify(args: &VerifyArgs) -> Outcome {

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 27] = [
+const VERBS: [&[&str]; 34] = [
     &[],
     &["dev"],
     &["server"],
@@ -16,8 +16,15 @@ const VERBS: [&[&str]; 27] = [
     &["module", "deploy"],
     &["module", "list"],
     &["module", "describe"],
-    &["module", "undeploy"],
+    &["module", "upload"],
     &["module", "download"],
+    &["module", "delete"],
+    &["module", "activate"],
+    &["module", "rollback"],
+    &["module", "ramp"],
+    &["module", "undeploy"],
+    &["module", "versions"],
+    &["module", "deployments"],
     &["workflow"],
     &["workflow", "start"],
     &["workflow", "execute"],

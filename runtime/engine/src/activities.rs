@@ -123,11 +123,14 @@ impl Engine {
     ) -> Result<TaskQueueDescription, EngineError> {
         let id = self.shared().namespaces.id(namespace)?;
         let queue = QueueKey { namespace: id, name: task_queue.to_owned() };
-        let poller = self.shared().modules.deployment(namespace, &queue).map(|deployment| Poller {
-            identity: format!("{}@{}", IDENTITY, deployment.digest),
-            last_access: clock::now(),
-        });
-        Ok(TaskQueueDescription { pollers: poller.into_iter().collect(), ..TaskQueueDescription::default() })
+        let versions = self.shared().modules.versions(&queue).unwrap_or_default();
+        let ramping = versions.ramp().and_then(|ramp| versions.version(ramp.number));
+        let pollers = versions
+            .active()
+            .into_iter()
+            .chain(ramping)
+            .map(|version| Poller { identity: format!("{}@{}", IDENTITY, version.digest), last_access: clock::now() });
+        Ok(TaskQueueDescription { pollers: pollers.collect(), ..TaskQueueDescription::default() })
     }
 }
 

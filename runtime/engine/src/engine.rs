@@ -17,7 +17,7 @@ use crate::{
     keys::WorkflowKey,
     matching::{Matching, QueueKey},
     modules::Modules,
-    open,
+    open, pins,
     run::{Reply, Work},
     shard::{Request, Shard, ShardHandle, channel},
     updates::UpdateWaiters,
@@ -43,6 +43,7 @@ impl Engine {
     pub fn open(store: Arc<dyn Store>, sandbox: Sandbox, config: EngineConfig) -> Result<Engine, EngineError> {
         let shards = open::setup_shards(&*store, config.shards)?;
         let namespaces = open::setup_namespaces(&*store, &config.namespaces)?;
+        pins::setup_index(&*store)?;
         let modules = Arc::new(Modules::open(Arc::clone(&store), &namespaces.ids())?);
         let api_keys = ApiKeys::open(&*store)?;
         let committer = Arc::new(Committer::start(Arc::clone(&store)));

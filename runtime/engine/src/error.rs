@@ -40,6 +40,18 @@ pub enum EngineError {
     Damaged(String),
 }
 
+impl EngineError {
+    /// Whether the same may be granted at another time.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            EngineError::Module(error) => error.is_transient() || matches!(error, ModuleError::CompilersBusy(_)),
+            EngineError::Store(error) => !error.is_refusal(),
+            EngineError::Unavailable(_) | EngineError::Overloaded(_) => true,
+            _ => false,
+        }
+    }
+}
+
 fn no_such_workflow(workflow_id: &str, run_id: &str) -> String {
     match run_id {
         "" => format!("workflow not found for ID: {workflow_id}"),

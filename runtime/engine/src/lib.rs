@@ -10,6 +10,7 @@ mod activities;
 mod api_keys;
 mod clock;
 mod deploy;
+mod deployments;
 mod effects;
 mod engine;
 mod error;
@@ -20,6 +21,7 @@ mod limits;
 mod matching;
 mod modules;
 mod open;
+mod pins;
 mod queries;
 mod rows;
 mod run;
@@ -27,19 +29,26 @@ mod shard;
 mod timers;
 mod types;
 mod updates;
+mod uploads;
 mod verify;
+mod verify_modules;
+mod versions;
 mod visibility;
 mod workflows;
 
 pub use api_keys::ApiKey;
+pub use deploy::{ModuleReport, ModuleUse};
+pub use deployments::{Changed, DrainReport, VersionRef};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use mainspring_sandbox::Question;
 pub use queries::{QueryReply, WorkflowQuery};
 pub use types::{
-    ActivityTarget, ActivityTask, Backlog, Deployed, DeployedModule, Deployment, EngineConfig, HistoryPage,
-    HistoryQuery, ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
+    ActivityTarget, ActivityTask, Backlog, Deployed, Deployment, EngineConfig, HistoryPage, HistoryQuery, ListPage,
+    Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
 };
 pub use updates::{UpdateStage, UpdateStatus};
+pub use uploads::{Begun, Upload};
 pub use verify::{PROBLEMS_MAX, VerifyReport, verify};
+pub use versions::{Activation, Change, Need, Ramp, RolledBack, Share, Version, Versions};
 pub use visibility::{ATTRIBUTES, Attribute, ListFilter, WorkflowCount};

@@ -53,3 +53,14 @@ pub const SORT_ROWS: usize = 250_000;
 pub const LISTS_AT_ONCE: usize = 16;
 /// How long a list waits at most for the steps that are being decided when it begins: far above what one takes.
 pub const STEP_SETTLES: Duration = Duration::from_millis(5);
+/// Versions that a task queue's list keeps, and steps back that rollbacks can go: somebody who deploys at every save of a
+/// file must not make the row grow for ever. Those that are active, ramping or next to be rolled back to always stay.
+pub const VERSIONS_KEPT: usize = 100;
+/// Task queues of one namespace that have versions: all of them are kept in memory.
+pub const DEPLOYMENTS: usize = 10_000;
+/// A part of an upload that is written at once, in bytes. An upload that breaks off loses at most this much.
+pub const UPLOAD_PART_BYTES: usize = 4 * 1024 * 1024;
+/// Uploads of one namespace that have broken off and can be resumed; the oldest go first.
+pub const PARTIAL_UPLOADS: usize = 4;
+/// How long an upload that has broken off can be resumed after its last part.
+pub const PARTIAL_UPLOAD_KEPT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -59,7 +59,8 @@ pub fn setup_namespaces(store: &dyn Store, wanted: &[String]) -> Result<Namespac
     Ok(namespaces)
 }
 
-fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
+/// Commits before there is a committer.
+pub fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
     for result in store.commit(&[batch])? {
         result?;
     }

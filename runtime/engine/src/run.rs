@@ -25,6 +25,7 @@ use crate::{
     keys::RunKey,
     limits,
     matching::{QueueKey, ReadyTask},
+    pins::{Pins, Turn},
     rows::{CurrentRow, decode},
     shard::Waiting,
     visibility::row::{self, Shown},
@@ -87,6 +88,8 @@ pub struct LoadedRun {
     current: Option<CurrentRow>,
     /// What stands in lists, if it does.
     visibility: Option<Shown>,
+    /// The run's first turn is under way, or over and not written yet.
+    pub turn: Option<Turn>,
 }
 
 impl LoadedRun {
@@ -106,6 +109,7 @@ impl LoadedRun {
             effects_row: false,
             current: None,
             visibility: None,
+            turn: None,
         }
     }
 
@@ -175,7 +179,7 @@ impl LoadedRun {
 
     /// Moves the pending step into a batch. `is_current`: no later run of the workflow id exists. Returns the time of a
     /// timer row that it writes.
-    pub fn write(&mut self, shard: ShardId, is_current: bool, batch: &mut Batch) -> Option<Time> {
+    pub fn write(&mut self, shard: ShardId, is_current: bool, pins: &Pins, batch: &mut Batch) -> Option<Time> {
         if !std::mem::take(&mut self.pending.dirty) {
             return None;
         }
@@ -196,7 +200,7 @@ impl LoadedRun {
         let armed = self.write_timer(shard, batch);
         self.write_task_row(shard, batch);
         self.write_effects_row(shard, batch);
-        self.write_visibility(batch);
+        self.write_visibility(pins, batch);
         batch.put(keys::run(shard, &self.key), self.state.row(self.armed).encode_to_vec());
         if is_current {
             self.write_current(shard, batch);
@@ -262,9 +266,11 @@ impl LoadedRun {
         }
     }
 
-    fn write_visibility(&mut self, batch: &mut Batch) {
+    fn write_visibility(&mut self, pins: &Pins, batch: &mut Batch) {
         let changed = std::mem::take(&mut self.pending.attributes_changed);
         let shown = row::write(&self.key, &self.state, self.visibility.as_ref(), changed, batch);
+        let before = self.visibility.as_ref().and_then(Shown::open_on);
+        pins.moved(self.key.workflow.namespace, self.state.task_queue(), before, shown.open_on());
         self.visibility = Some(shown);
     }
 

@@ -355,7 +355,10 @@ impl Shard {
     /// Ends the step, or has the workflow's turn first.
     fn settle(&mut self, run: &mut LoadedRun) {
         match self.module_for(run) {
-            Some(module) if !self.stopping => self.activate(run, module),
+            Some((module, turn)) if !self.stopping => {
+                run.turn = turn.or(run.turn.take());
+                self.activate(run, module);
+            }
             _ => self.commit(run),
         }
     }
@@ -388,9 +391,11 @@ impl Shard {
         let mut outgoing = Vec::new();
         for run in runs {
             let is_latest = latest == Some(run.key.run);
-            if let Some(due) = run.write(self.handle.id, is_latest, &mut batch) {
+            if let Some(due) = run.write(self.handle.id, is_latest, &self.shared.modules.pins, &mut batch) {
                 self.timers.add(due, &run.key);
             }
+            // What the run is pinned to has been counted.
+            run.turn = None;
             if run.is_closed() {
                 self.shared.sandbox.evict(&self.sandbox_run(&run.key));
             }

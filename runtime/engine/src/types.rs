@@ -15,6 +15,8 @@ use mainspring_api::{
 use mainspring_core::{Time, activity::ActivityRef};
 use mainspring_sandbox::Digest;
 
+use crate::versions::Versions;
+
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Fixed when a data directory is made; a directory keeps its own.
@@ -147,23 +149,25 @@ pub struct TaskQueueDescription {
     pub backlog: Backlog,
 }
 
-/// A module that has been taken.
+/// A module that a namespace has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Module {
     pub digest: Digest,
     pub size_bytes: u64,
     pub workflow_types: Vec<String>,
     pub imports: Vec<String>,
+    /// What it was written in, as far as the file tells; empty where it does not.
+    pub language: String,
     pub uploaded: Time,
+    pub uploaded_by: String,
 }
 
-/// The module that new runs on a task queue get.
+/// A task queue's versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {
     pub namespace: String,
     pub task_queue: String,
-    pub digest: Digest,
-    pub deployed: Time,
+    pub versions: Versions,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -172,10 +176,4 @@ pub struct Deployed {
     pub deployment: Deployment,
     /// It was active already.
     pub unchanged: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeployedModule {
-    pub module: Module,
-    pub deployment: Deployment,
 }

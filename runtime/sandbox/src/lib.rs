@@ -107,6 +107,11 @@ impl Sandbox {
         self.inner.modules.load(bytes).map(|(_, description)| description)
     }
 
+    /// Lets go of what was compiled of a module that is stored no more. Always safe.
+    pub fn forget(&self, digest: &Digest) {
+        self.inner.modules.forget(digest);
+    }
+
     /// Runs one workflow task of a run whose last event is the WorkflowTaskStarted.
     ///
     /// Uses the run's cached instance where the history goes on from there; otherwise replays the run from its first

@@ -109,6 +109,8 @@ pub struct ModuleDescription {
     pub workflow_types: Vec<String>,
     /// The interfaces that it imports, sorted.
     pub imports: Vec<String>,
+    /// What it was written in, as far as the file tells; empty where it does not. A guess.
+    pub language: String,
 }
 
 /// What the sandbox holds now.

@@ -100,6 +100,7 @@ async fn run(
     let access = Access::open(&config.auth, engine.clone())?;
 
     let draining = CancellationToken::new();
+    tokio::spawn(expire_uploads(engine.clone(), draining.clone()));
     let frontend = Frontend { engine: engine.clone(), config: Arc::clone(&config), draining: draining.clone() };
     tokio::spawn(access.clone().keep_up(draining.clone()));
     let (health, routes) = routes(frontend, access).await?;
@@ -145,6 +146,19 @@ async fn open(config: Arc<ServerConfig>) -> anyhow::Result<Engine> {
         Ok(Engine::open(store, sandbox, config.engine())?)
     };
     tokio::task::spawn_blocking(open).await.context("opening the store was interrupted")?
+}
+
+/// What is left of uploads that broke off and that nobody goes on with is deleted, now and again until `stop`.
+async fn expire_uploads(engine: Engine, stop: CancellationToken) {
+    loop {
+        if let Err(error) = engine.expire_uploads().await {
+            tracing::warn!(%error, "what is left of old uploads could not be deleted");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(limits::EXPIRE_UPLOADS_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 // Requests may be compressed: SDKs and the CLI do so unasked. Answers are not: it would cost more than it saves here.

@@ -38,6 +38,10 @@ pub const CHUNK_BYTES: usize = MIB;
 pub const UPLOADS: usize = 4;
 /// How long an upload may wait for its turn, and for its next piece.
 pub const UPLOAD_WAIT: Duration = Duration::from_secs(30);
+/// Modules, or deployments, on one page of a list.
+pub const MODULES_PAGE: usize = 100;
+/// How often uploads that nobody has gone on with are looked for.
+pub const EXPIRE_UPLOADS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The shortest prefix that may stand for a module's digest, in hexadecimal digits.
 pub const DIGEST_PREFIX_MIN: usize = 8;
 

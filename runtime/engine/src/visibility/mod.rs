@@ -7,7 +7,7 @@
 mod attribute;
 mod condition;
 mod count;
-mod index;
+pub(crate) mod index;
 mod list;
 mod order;
 mod plan;

@@ -8,6 +8,7 @@ use mainspring_api::{
     workflow::WorkflowExecutionInfo,
 };
 use mainspring_core::{RunState, Time};
+use mainspring_sandbox::Digest;
 use mainspring_store::{Batch, Key, Store};
 use prost::Message;
 use uuid::Uuid;
@@ -20,17 +21,25 @@ use crate::{EngineError, keys, keys::RunKey, rows::decode};
 pub struct Shown {
     place: Place,
     build_id: String,
+    /// What the run is pinned to.
+    module: Option<Digest>,
 }
 
 impl Shown {
     pub fn of(state: &RunState, run: Uuid) -> Shown {
-        Shown { place: Place::of(state, run), build_id: state.build_id.clone() }
+        let module = state.module.as_ref().and_then(|module| module.parse().ok());
+        Shown { place: Place::of(state, run), build_id: state.build_id.clone(), module }
+    }
+
+    /// What an open run is pinned to, if anything. None of a run that has closed.
+    pub fn open_on(&self) -> Option<Option<Digest>> {
+        index::OPEN.contains(&self.place.status).then_some(self.module)
     }
 
     /// All keys at which something stands in lists.
     pub fn keys(&self, run: &RunKey, state: &RunState) -> Vec<Key> {
         let namespace = run.workflow.namespace;
-        let mut keys = index::rows(namespace, state, &self.place);
+        let mut keys = index::rows(namespace, state, &self.place, self.module.as_ref());
         keys.push(keys::visibility(namespace, run.run));
         keys
     }
@@ -51,9 +60,10 @@ pub fn write(
     }
     let namespace = run.workflow.namespace;
     batch.put(keys::visibility(namespace, run.run), info(state).encode_to_vec());
-    if before.is_none_or(|before| before.place != shown.place) {
-        let rows =
-            |shown: &Shown| -> BTreeSet<Key> { index::rows(namespace, state, &shown.place).into_iter().collect() };
+    if before.is_none_or(|before| before.place != shown.place || before.module != shown.module) {
+        let rows = |shown: &Shown| -> BTreeSet<Key> {
+            index::rows(namespace, state, &shown.place, shown.module.as_ref()).into_iter().collect()
+        };
         let (old, new) = (before.map(rows).unwrap_or_default(), rows(&shown));
         old.difference(&new).for_each(|key| batch.delete(key.clone()));
         new.difference(&old).for_each(|key| batch.put(key.clone(), Vec::new()));

@@ -28,9 +28,14 @@ pub fn guest(name: &str) -> Vec<u8> {
 }
 
 pub fn open(store: &Arc<dyn Store>) -> Engine {
+    open_with(store, &["default"])
+}
+
+/// With these namespaces.
+pub fn open_with(store: &Arc<dyn Store>, namespaces: &[&str]) -> Engine {
     let config = EngineConfig {
         shards: 2,
-        namespaces: vec!["default".into()],
+        namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
         activation_threads: 2,
         runs_in_memory_per_shard: 100,
     };

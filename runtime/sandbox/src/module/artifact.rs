@@ -102,6 +102,16 @@ impl ArtifactDir {
         }
     }
 
+    pub fn remove(&self, digest: &Digest) {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "a compiled module was not removed");
+            }
+            _ => {}
+        }
+    }
+
     fn path(&self, digest: &Digest) -> PathBuf {
         self.dir.join(format!("{digest}-{}.{EXTENSION}", self.compatibility))
     }

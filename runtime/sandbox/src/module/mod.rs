@@ -86,7 +86,7 @@ impl Modules {
         if bytes.len() > limit {
             return Err(ModuleError::TooLarge { bytes: bytes.len() as u64, limit: limit as u64 });
         }
-        let imports = scan::scan(bytes)?;
+        let scanned = scan::scan(bytes)?;
         let digest = Digest::of(bytes);
         let module = self.single_flight(&digest, || match self.load_artifact(&digest) {
             Some(module) => Ok(module),
@@ -96,7 +96,8 @@ impl Modules {
             digest,
             size_bytes: bytes.len() as u64,
             workflow_types: module.workflow_types.clone(),
-            imports,
+            imports: scanned.imports,
+            language: scanned.language.to_owned(),
         };
         Ok((module, description))
     }
@@ -126,6 +127,14 @@ impl Modules {
                 false => unusable(error.to_string()),
             })
         })
+    }
+
+    /// Lets go of what was compiled of a module. It is compiled again when it is needed again.
+    pub fn forget(&self, digest: &Digest) {
+        self.loaded.lock().pop(digest);
+        if let Some(artifacts) = &self.artifacts {
+            artifacts.remove(digest);
+        }
     }
 
     /// Finds the module in memory, or lets exactly one thread make it.

@@ -2,7 +2,11 @@
 //!
 //! Only structure is read here. wasmtime validates the rest while it compiles, under a deadline.
 
-use wasmparser::{BinaryReaderError, ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, TypeBounds};
+use memchr::memmem;
+use wasmparser::{
+    BinaryReaderError, ComponentExternalKind, ComponentTypeRef, Encoding, KnownCustom, Parser, Payload,
+    ProducersSectionReader, TypeBounds,
+};
 
 use crate::{
     ModuleError,
@@ -57,10 +61,28 @@ const WASI_INTERFACES: [&str; 26] = [
     "sockets/tcp-create-socket",
     "sockets/udp",
 ];
+/// Fields of a producers section, and what they tell. Rust itself is no sign: interpreters are written in it.
+const TOOLS: [(&str, &str, &str); 4] = [
+    ("language", "Go", "Go"),
+    ("processed-by", "component-init-transform", "Python"),
+    ("processed-by", "componentize-py", "Python"),
+    ("processed-by", "wit-bindgen-rust", "Rust"),
+];
+/// What SDKs whose tools leave no sign call themselves in the failures that they report.
+const SDK_NAMES: [(&str, &str); 2] = [("mainspring-js", "JavaScript"), ("mainspring-c", "C")];
 const WASI_UDP_CREATE_SOCKET: &str = "sockets/udp-create-socket";
 
-/// The sorted imports of a component that is worth compiling.
-pub fn scan(bytes: &[u8]) -> Result<Vec<String>, ModuleError> {
+/// What a file tells of itself.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// Sorted.
+    pub imports: Vec<String>,
+    /// What it was written in, as far as its tools have left traces; empty where they have not.
+    pub language: &'static str,
+}
+
+/// A component that is worth compiling.
+pub fn scan(bytes: &[u8]) -> Result<Scanned, ModuleError> {
     if !bytes.starts_with(b"\0asm") {
         // A file that ends within the magic number is still no wasm file.
         return Err(ModuleError::NotWasm);
@@ -89,6 +111,7 @@ struct Scan {
     functions: usize,
     imports: Vec<String>,
     exports: Vec<String>,
+    language: &'static str,
 }
 
 impl Scan {
@@ -127,12 +150,26 @@ impl Scan {
                     }
                 }
             }
+            Payload::CustomSection(section) if self.language.is_empty() => {
+                if let KnownCustom::Producers(producers) = section.as_known() {
+                    self.language = language_of_producers(producers).unwrap_or_default();
+                }
+            }
+            Payload::DataSection(section) if self.language.is_empty() => {
+                for data in section {
+                    let data = data.map_err(|error| broken(&error))?.data;
+                    let found = SDK_NAMES.iter().find(|(name, _)| has_word(data, name));
+                    if let Some((_, language)) = found {
+                        self.language = language;
+                    }
+                }
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Vec<String>, ModuleError> {
+    fn finish(mut self) -> Result<Scanned, ModuleError> {
         self.imports.sort_unstable();
         let unknown: Vec<_> = self.imports.iter().filter(|name| !is_known(name)).cloned().collect();
         if !unknown.is_empty() {
@@ -146,8 +183,27 @@ impl Scan {
         if !missing.is_empty() {
             return Err(ModuleError::MissingExports(missing));
         }
-        Ok(self.imports)
+        Ok(Scanned { imports: self.imports, language: self.language })
     }
+}
+
+/// Whether the text stands there as a whole: a longer name that begins like it is another one.
+fn has_word(data: &[u8], word: &str) -> bool {
+    let mut found = memmem::find_iter(data, word.as_bytes());
+    found.any(|at| data.get(at + word.len()).is_none_or(|next| !next.is_ascii_alphanumeric()))
+}
+
+/// What tools say of themselves: a guess, because none has to. A section that cannot be read tells nothing.
+fn language_of_producers(producers: ProducersSectionReader<'_>) -> Option<&'static str> {
+    for field in producers.into_iter().filter_map(Result::ok) {
+        for value in field.values.into_iter().filter_map(Result::ok) {
+            let found = TOOLS.iter().find(|(of, tool, _)| *of == field.name && value.name == *tool);
+            if let Some((_, _, language)) = found {
+                return Some(language);
+            }
+        }
+    }
+    None
 }
 
 fn bound(what: &'static str, count: usize, limit: usize) -> Result<(), ModuleError> {
@@ -216,5 +272,22 @@ mod tests {
     fn an_empty_component_lacks_all_exports() {
         let missing = EXPORTS.map(str::to_owned).to_vec();
         assert_eq!(scan(b"\0asm\x0d\0\x01\0"), Err(ModuleError::MissingExports(missing)));
+    }
+
+    #[test]
+    fn a_module_tells_what_it_was_written_in() {
+        for (guest, language) in [
+            ("order_workflow", "Rust"),
+            ("example_order_c", "C"),
+            ("example_order_go", "Go"),
+            ("example_order_python", "Python"),
+            ("js_order", "JavaScript"),
+        ] {
+            let target = std::env::var_os("CARGO_TARGET_DIR")
+                .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into(), std::path::PathBuf::from);
+            let path = target.join(format!("wasm32-wasip2/guest/{guest}.wasm"));
+            let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert_eq!(scan(&bytes).unwrap().language, language, "{guest}");
+        }
     }
 }

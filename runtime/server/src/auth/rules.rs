@@ -192,10 +192,13 @@ const OPERATOR_SERVICE: Table = &[
 ];
 
 const MODULE_SERVICE: Table = &[
-    (Rule::Namespace(Read), &["DescribeModule", "DownloadModule", "ListModules"]),
-    (Rule::Namespace(Admin), &["UndeployModule"]),
+    (Rule::Namespace(Read), &["DescribeDeployment", "DescribeModule", "DownloadModule", "ListDeployments", "ListModules"]),
+    (
+        Rule::Namespace(Admin),
+        &["ActivateVersion", "DeleteModule", "RampVersion", "RollbackDeployment", "UndeployModule"],
+    ),
     // The first message of the stream has the namespace; the handler asks for `Admin` in it.
-    (Rule::InHandler, &["DeployModule"]),
+    (Rule::InHandler, &["DeployModule", "UploadModule"]),
 ];
 
 const ACCESS_SERVICE: Table = &[

@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 mod activity;
+mod deployment;
 mod history;
 pub(crate) mod module;
 mod multi;
@@ -15,6 +16,7 @@ mod reset;
 mod system;
 mod task_queue;
 mod update;
+mod upload;
 mod visibility;
 mod workflow;
 
