@@ -20,13 +20,17 @@ mod connect;
 mod duration;
 mod failure;
 mod logging;
+mod migrate;
 mod module;
 mod new;
 mod output;
 mod payload;
 mod replay;
+mod replay_store;
 mod server;
 mod store;
+mod sweep;
+mod verify;
 mod watch;
 mod workflow;
 

@@ -108,7 +108,7 @@ fn build_and_deploy(watch: &Watch, address: SocketAddr) -> Outcome<(String, Vec<
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let answer = runtime.block_on(async {
         let mut client = Client::connect(&address.to_string(), DEFAULT_NAMESPACE.to_owned()).await?;
-        module::deploy_bytes(&mut client, task_queue.clone(), built.bytes).await
+        module::deploy_bytes(&mut client, task_queue.clone(), built.bytes, None).await
     })?;
     let module = answer.module.unwrap_or_default();
     let digest = module.digest.get(..12).unwrap_or(&module.digest);

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 27] = [
+const VERBS: [&[&str]; 29] = [
     &[],
     &["dev"],
     &["server"],
@@ -18,6 +18,8 @@ const VERBS: [&[&str]; 27] = [
     &["module", "describe"],
     &["module", "undeploy"],
     &["module", "download"],
+    &["module", "verify"],
+    &["module", "migrate"],
     &["workflow"],
     &["workflow", "start"],
     &["workflow", "execute"],

@@ -17,27 +17,34 @@ mod inner;
 mod keys;
 mod limits;
 mod matching;
+mod migration;
 mod modules;
 mod open;
 mod queries;
 mod rows;
 mod run;
 mod shard;
+mod sweep;
 mod timers;
 mod types;
 mod updates;
+mod verification;
 mod verify;
 mod visibility;
 mod workflows;
 
 pub use engine::Engine;
 pub use error::EngineError;
+pub use limits::SAMPLE_RUNS;
 pub use mainspring_sandbox::Question;
+pub use migration::{MigratedRun, MigrationOutcome, MigrationRequest, MigrationSummary};
 pub use queries::{QueryReply, WorkflowQuery};
+pub use sweep::{RunSelection, Sample, Sweep};
 pub use types::{
     ActivityTarget, ActivityTask, Backlog, Deployed, DeployedModule, Deployment, EngineConfig, HistoryPage,
     HistoryQuery, ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
 };
 pub use updates::{UpdateStage, UpdateStatus};
+pub use verification::{Verdict, VerificationSummary, VerifiedDeployment, VerifiedRun, verify_stored};
 pub use verify::{PROBLEMS_MAX, VerifyReport, verify};
 pub use visibility::{ATTRIBUTES, Attribute, ListFilter, WorkflowCount};

@@ -5,6 +5,7 @@
 
 mod activity;
 mod history;
+mod migration;
 pub(crate) mod module;
 mod multi;
 mod namespace;
@@ -14,6 +15,7 @@ mod reset;
 mod system;
 mod task_queue;
 mod update;
+mod verification;
 mod visibility;
 mod workflow;
 

@@ -6,14 +6,15 @@ use futures::{Stream, StreamExt as _, stream};
 use mainspring_api::mainspring::{
     DeployModuleRequest, DeployModuleResponse, DeployTarget, DeployedModule, Deployment, DescribeModuleRequest,
     DescribeModuleResponse, DownloadModuleRequest, DownloadModuleResponse, ListModulesRequest, ListModulesResponse,
-    Module, UndeployModuleRequest, UndeployModuleResponse, WorkflowDefinition, module_service_server::ModuleService,
+    MigrateWorkflowsRequest, MigrateWorkflowsResponse, Module, UndeployModuleRequest, UndeployModuleResponse,
+    VerifyModuleRequest, VerifyModuleResponse, WorkflowDefinition, module_service_server::ModuleService,
 };
 use mainspring_core::validate as core_validate;
 use mainspring_sandbox::ModuleError;
 use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status, codegen::BoxStream};
 
-use super::{Answer, Frontend, answer};
+use super::{Answer, Frontend, answer, migration, verification};
 use crate::{error::Fault, limits, validate};
 
 #[derive(Clone)]
@@ -37,17 +38,23 @@ impl Modules {
             .ok_or_else(|| Fault::invalid("The first message of an upload must have the target of the module."))?;
         let namespace = self.frontend.namespace(&target.namespace)?.name;
         validate::task_queue_name(&target.task_queue)?;
+        let verify =
+            target.verify.clone().map(|runs| verification::selection(&target.task_queue, Some(runs))).transpose()?;
         let size = self.declared_size(&target)?;
         let _permit = timeout(limits::UPLOAD_WAIT, self.uploads.acquire())
             .await
             .map_err(|_| Fault::overloaded("Too many modules are being uploaded; try again later."))?
             .map_err(|_| Fault::overloaded("The server takes no modules any more."))?;
         let bytes = receive(first.chunk, &mut messages, size).await?;
+        if let Some(runs) = verify {
+            return verification::deploy(&self.frontend, &namespace, bytes, runs).await;
+        }
         let deployed = self.frontend.engine.deploy_module(&namespace, &target.task_queue, bytes).await?;
         Ok(DeployModuleResponse {
             module: Some(to_module(deployed.module)),
             deployment: Some(to_deployment(deployed.deployment)),
             unchanged: deployed.unchanged,
+            verification: None,
         })
     }
 
@@ -129,6 +136,17 @@ impl ModuleService for Modules {
         };
         Ok(Response::new(Box::pin(stream::iter(starts.map(chunk)))))
     }
+
+    async fn verify_module(&self, request: Request<VerifyModuleRequest>) -> Answer<BoxStream<VerifyModuleResponse>> {
+        answer(verification::verify(&self.frontend, request.into_inner()).await)
+    }
+
+    async fn migrate_workflows(
+        &self,
+        request: Request<MigrateWorkflowsRequest>,
+    ) -> Answer<BoxStream<MigrateWorkflowsResponse>> {
+        answer(migration::migrate(&self.frontend, request.into_inner()).await)
+    }
 }
 
 /// Takes an upload of `size` bytes, no more and no less.
@@ -177,7 +195,7 @@ where
 }
 
 /// A digest, or the beginning of one, in the one spelling that digests have.
-fn digest_prefix(text: &str) -> Result<String, Fault> {
+pub(super) fn digest_prefix(text: &str) -> Result<String, Fault> {
     core_validate::name("Digest", text)?;
     let is_prefix =
         (limits::DIGEST_PREFIX_MIN..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -190,7 +208,7 @@ fn digest_prefix(text: &str) -> Result<String, Fault> {
     Ok(text.to_ascii_lowercase())
 }
 
-fn to_module(module: mainspring_engine::Module) -> Module {
+pub(super) fn to_module(module: mainspring_engine::Module) -> Module {
     Module {
         digest: module.digest.to_string(),
         size_bytes: module.size_bytes,
@@ -200,7 +218,7 @@ fn to_module(module: mainspring_engine::Module) -> Module {
     }
 }
 
-fn to_deployment(deployment: mainspring_engine::Deployment) -> Deployment {
+pub(super) fn to_deployment(deployment: mainspring_engine::Deployment) -> Deployment {
     Deployment {
         namespace: deployment.namespace,
         task_queue: deployment.task_queue,
