@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use common::{MIB, TestServer, expect, long};
 use mainspring_api::mainspring::{
     DeployModuleRequest, DeployModuleResponse, DeployTarget, DescribeModuleRequest, DownloadModuleRequest,
-    ListModulesRequest, UndeployModuleRequest,
+    ListModulesRequest, MigrateWorkflowsRequest, RunSelection, UndeployModuleRequest, VerifyModuleRequest,
+    run_selection::Sample,
 };
 use tonic::{
     Code::{InvalidArgument, NotFound},
@@ -20,7 +21,12 @@ const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 fn target(size_bytes: usize) -> DeployTarget {
-    DeployTarget { namespace: "default".into(), task_queue: "orders".into(), size_bytes: size_bytes as u64 }
+    DeployTarget {
+        namespace: "default".into(),
+        task_queue: "orders".into(),
+        size_bytes: size_bytes as u64,
+        ..DeployTarget::default()
+    }
 }
 
 async fn upload(
@@ -105,4 +111,43 @@ async fn a_module_that_is_not_there_is_not_found() {
     expect(modules.download_module(download).await, NotFound, "no module");
     let undeploy = UndeployModuleRequest { namespace: namespace(), task_queue: "orders".into() };
     expect(modules.undeploy_module(undeploy).await, NotFound, "orders");
+}
+
+#[tokio::test]
+async fn a_verification_or_migration_that_makes_no_sense_is_refused() {
+    let server = TestServer::start().await;
+    let mut modules = server.modules().await;
+    let verify = |digest: &str, runs: RunSelection| VerifyModuleRequest {
+        namespace: "default".into(),
+        task_queue: "orders".into(),
+        digest: digest.into(),
+        runs: Some(runs),
+    };
+    let all = RunSelection::default;
+    let percent = |percent| RunSelection { sample: Some(Sample::Percent(percent)), ..all() };
+    let none = RunSelection { sample: Some(Sample::Count(0)), ..all() };
+    expect(modules.verify_module(verify("", all())).await, NotFound, "no module is deployed on task queue \"orders\"");
+    expect(modules.verify_module(verify("ba7816bf8f01cfea", all())).await, NotFound, "no module");
+    expect(modules.verify_module(verify("ba78", all())).await, InvalidArgument, "8 to 64 hexadecimal digits");
+    expect(modules.verify_module(verify("", percent(0.0))).await, InvalidArgument, "above 0 %");
+    expect(modules.verify_module(verify("", percent(f64::NAN))).await, InvalidArgument, "above 0 %");
+    expect(modules.verify_module(verify("", none)).await, InvalidArgument, "1 to 100000 runs");
+    let nowhere = VerifyModuleRequest { namespace: "nowhere".into(), ..verify("", all()) };
+    expect(modules.verify_module(nowhere).await, NotFound, "Namespace nowhere is not found.");
+    let no_queue = VerifyModuleRequest { task_queue: String::new(), ..verify("", all()) };
+    expect(modules.verify_module(no_queue).await, InvalidArgument, "missing task queue name");
+
+    let migrate = |digest: &str, from: &str| MigrateWorkflowsRequest {
+        namespace: "default".into(),
+        task_queue: "orders".into(),
+        digest: digest.into(),
+        from_digest: from.into(),
+        runs: None,
+    };
+    expect(modules.migrate_workflows(migrate("", "")).await, NotFound, "orders");
+    expect(modules.migrate_workflows(migrate("ba7816bf8f01cfea", "")).await, NotFound, "no module");
+    expect(modules.migrate_workflows(migrate("", "ba78")).await, InvalidArgument, "8 to 64 hexadecimal digits");
+
+    let verified = DeployTarget { verify: Some(percent(101.0)), ..target(8) };
+    expect(upload(&server, Some(verified), vec![COMPONENT.to_vec()]).await, InvalidArgument, "at most 100 %");
 }
