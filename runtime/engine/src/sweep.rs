@@ -125,7 +125,7 @@ impl Source {
             for chosen in page.into_iter().filter_map(|info| Chosen::of(self.namespace, info)) {
                 let wanted = match self.selection.open {
                     Sample::All => true,
-                    Sample::Percent(percent) => f64::from(chosen.rank) < percent / 100.0 * f64::from(u32::MAX),
+                    Sample::Percent(percent) => f64::from(chosen.rank) <= percent / 100.0 * f64::from(u32::MAX),
                     Sample::Count(count) => {
                         kept.push(chosen);
                         if kept.len() > count {

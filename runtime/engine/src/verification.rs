@@ -157,16 +157,15 @@ impl Verifier {
             Ok(replay) => checked.replay = Some(replay),
             Err(verdict) => checked.verdict = verdict,
         }
-        self.replay_rest(run, &mut checked)?;
-        Ok(Some(checked))
+        let is_there = self.replay_rest(run, &mut checked)?;
+        Ok(is_there.then_some(checked))
     }
 
     /// Goes on with a run that has come further meanwhile; false where it has been deleted.
     pub fn check_rest(&self, run: &RunKey, checked: &mut Checked) -> Result<bool, EngineError> {
         let Some(row) = self.row(run)? else { return Ok(false) };
         checked.row = row;
-        self.replay_rest(run, checked)?;
-        Ok(true)
+        self.replay_rest(run, checked)
     }
 
     pub fn row(&self, run: &RunKey) -> Result<Option<RunRow>, EngineError> {
@@ -174,8 +173,9 @@ impl Verifier {
         self.store.get(&key)?.map(|row| decode("run", &key, &row)).transpose()
     }
 
-    fn replay_rest(&self, run: &RunKey, checked: &mut Checked) -> Result<(), EngineError> {
-        let Some(mut replay) = checked.replay.take() else { return Ok(()) };
+    /// False where the run was deleted while it was read.
+    fn replay_rest(&self, run: &RunKey, checked: &mut Checked) -> Result<bool, EngineError> {
+        let Some(mut replay) = checked.replay.take() else { return Ok(true) };
         // The row and the events of a step are in one batch: what the row knows of can be read.
         let (first, last) = (replay.position() + 1, checked.row.next_event_id - 1);
         let mut events = read_history(&*self.store, run.workflow.shard(self.shards), run, first, last)?;
@@ -194,9 +194,12 @@ impl Verifier {
         });
         match taken {
             Ok(()) => checked.replay = Some(replay),
-            Err(verdict) => checked.verdict = verdict,
+            Err(verdict) => {
+                checked.verdict = verdict;
+                return Ok(self.row(run)?.is_some());
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     pub fn sandbox_run(&self, run: &RunKey) -> SandboxRun {
