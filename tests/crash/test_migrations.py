@@ -15,10 +15,12 @@ from support.waiting import eventually
 FULL = os.environ.get("E2E_FULL") == "1"
 KILLS = 30 if FULL else 6
 RUNS = 24
+# Further ones that move and do nothing meanwhile, so that a migration takes its time.
+IDLE = 300
 # Sent while migrations are killed, and afterwards.
 EARLY, LATE = 20, 5
-# How long after its beginning a migration is killed at most.
-MIGRATION_S = 0.3
+# How long after its first run has moved a migration is killed at most.
+HALFWAY_S = 0.2
 
 pytestmark = [pytest.mark.mainspring_only, pytest.mark.timeout(1200)]
 
@@ -42,6 +44,8 @@ async def test_kills_in_the_middle_of_migrations_lose_and_move_nothing(servers, 
     movers, others = ([f"{queue}-{number}" for number in range(RUNS)] for queue in ("movers", "others"))
     for workflow_id in movers + others:
         await load.start(workflow_id, "SignalCounter", workflow_id.split("-")[0], EARLY + LATE)
+    idle = [f"movers-idle-{number}" for number in range(IDLE)]
+    await asyncio.gather(*(load.start(workflow_id, "SignalCounter", "movers", 1) for workflow_id in idle))
 
     async def send(workflow_id: str, first: int, last: int, pause_s: float) -> None:
         for number in range(first, last):
@@ -54,38 +58,52 @@ async def test_kills_in_the_middle_of_migrations_lose_and_move_nothing(servers, 
         command = ("module", "migrate", digest(target), "--task-queue", "movers", "--output", "json")
         return server.mainspring(*command, check=check)
 
+    async def on(client, module) -> int:
+        query = f"TaskQueue = 'movers' AND BuildIds = 'unversioned:{digest(module)}'"
+        return (await client.count_workflows(query)).count
+
     halfway = 0
+    client = await server.connect()
+
+    async def all_have_begun():
+        return await on(client, old) == RUNS + IDLE
+
+    await eventually(all_have_begun, "all have begun", 60)
     for kill in range(KILLS):
         target = new if kill % 2 == 0 else old
+        there = await on(client, target)
         migrating = asyncio.create_task(asyncio.to_thread(migrate, target, False))
-        await asyncio.sleep(dice.uniform(0, MIGRATION_S))
+        while not migrating.done() and await on(client, target) == there:
+            pass
+        await asyncio.sleep(dice.uniform(0, HALFWAY_S))
         await asyncio.to_thread(server.kill)
         await migrating
         await asyncio.to_thread(server.start)
         client = await server.connect()
-        moved = (await client.count_workflows(f"TaskQueue = 'movers' AND BuildIds = 'unversioned:{digest(new)}'")).count
-        halfway += 0 < moved < RUNS
+        halfway += there < await on(client, target) < RUNS + IDLE
 
     await asyncio.gather(*sending)
     await asyncio.to_thread(migrate, new, True)
-    for workflow_id in movers + others:
+    for workflow_id in movers + idle + others:
         described = await client.get_workflow_handle(workflow_id).describe()
         pin = described.raw_description.workflow_execution_info.most_recent_worker_version_stamp.build_id
-        assert pin == digest(new if workflow_id in movers else old), workflow_id
+        assert pin == digest(old if workflow_id in others else new), workflow_id
+    await asyncio.gather(*(send(workflow_id, 0, 1, 0.0) for workflow_id in idle))
     await asyncio.gather(*(send(workflow_id, EARLY, EARLY + LATE, 0.0) for workflow_id in movers + others))
 
     async def all_completed():
-        return (await client.count_workflows('ExecutionStatus = "Completed"')).count == 2 * RUNS
+        return (await client.count_workflows('ExecutionStatus = "Completed"')).count == 2 * RUNS + IDLE
 
     await eventually(all_completed, "all runs complete", 60)
     await load.check_acknowledged()
-    for workflow_id in movers + others:
+    for workflow_id in movers + idle + others:
         ran = modules_of(await load.history(workflow_id))
         # The module that was deployed is the old one, all the time: a run is nowhere else unless it was moved there.
         assert ran[0] == digest(old), workflow_id
-        assert set(ran) <= {digest(old), digest(new)} if workflow_id in movers else ran == [digest(old)], workflow_id
-        assert ran[-1] == digest(new if workflow_id in movers else old), workflow_id
+        assert ran == [digest(old)] if workflow_id in others else set(ran) == {digest(old), digest(new)}, workflow_id
+        assert ran[-1] == digest(old if workflow_id in others else new), workflow_id
     await load.stop()
     assert not load.violations, load.violations
+    assert halfway, "no kill has found a migration halfway"
     with capsys.disabled():
         print(f"\n{KILLS} kills (seed {seed}), {halfway} of them found a migration halfway")
