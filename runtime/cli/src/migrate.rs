@@ -1,5 +1,7 @@
 //! `module migrate`: open runs move to another module, where that repeats them.
 
+use std::time::{Duration, Instant};
+
 use anyhow::anyhow;
 use clap::Args;
 use mainspring_api::mainspring::{MigrateWorkflowsRequest, MigrationSummary, migrate_workflows_response::Message};
@@ -48,6 +50,7 @@ pub async fn migrate(args: MigrateArgs) -> Outcome {
         runs: Some(args.runs.selection(0)),
     };
     let refuse = refused("cannot migrate workflows");
+    let begun = Instant::now();
     let mut answers = client.modules.migrate_workflows(request).await.map_err(&refuse)?.into_inner();
     let (mut first, mut stay) = (None, Vec::new());
     while let Some(answer) = answers.message().await.map_err(&refuse)? {
@@ -65,7 +68,7 @@ pub async fn migrate(args: MigrateArgs) -> Outcome {
             Some(Message::Progress(progress)) => sweep::show_progress(&progress),
             Some(Message::Summary(summary)) => {
                 sweep::hide_progress();
-                print(&summary, stay, format)?;
+                print(&summary, begun.elapsed(), stay, format)?;
                 let (left, moved) = (summary.differ + summary.busy, summary.moved);
                 return match first {
                     Some(run) => Err(Failure::Failed(anyhow!(
@@ -82,7 +85,7 @@ pub async fn migrate(args: MigrateArgs) -> Outcome {
     Err(Failure::Failed(anyhow!("cannot migrate workflows: the server ended before it was through")))
 }
 
-fn print(summary: &MigrationSummary, stay: Vec<Value>, format: Format) -> std::io::Result<()> {
+fn print(summary: &MigrationSummary, took: Duration, stay: Vec<Value>, format: Format) -> std::io::Result<()> {
     if format.is_text() {
         let other = |number: u64| if number == 0 { String::new() } else { number.to_string() };
         let fields = [
@@ -93,6 +96,7 @@ fn print(summary: &MigrationSummary, stay: Vec<Value>, format: Format) -> std::i
             ("ClosedMeanwhile", other(summary.closed)),
             ("StayDiffering", other(summary.differ)),
             ("StayBusy", other(summary.busy)),
+            ("Took", sweep::took_text(took)),
         ];
         return output::print_text(&section("Migrated", &fields));
     }
@@ -104,6 +108,7 @@ fn print(summary: &MigrationSummary, stay: Vec<Value>, format: Format) -> std::i
         "closed": summary.closed,
         "differ": summary.differ,
         "busy": summary.busy,
+        "tookMs": sweep::took_json(took),
     });
     match format {
         Format::Jsonl => format.print_json(&json!({ "summary": json })),

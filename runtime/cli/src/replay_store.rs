@@ -68,6 +68,7 @@ pub fn replay(data_dir: &Path, module: &Path, namespace: &str, args: &StoredRuns
     let options = SledOptions { verify_on_open: false, ..SledOptions::default() };
     let store: Arc<dyn Store> = Arc::new(open_sled(data_dir, options).map_err(Failure::usage)?);
     let sandbox = Sandbox::new(SandboxConfig::default()).map_err(Failure::failed)?;
+    let mut told = Told::new(format);
     let begun = mainspring_engine::verify_stored(store, sandbox, namespace, bytes, args.selection());
     let (digest, mut runs) = begun.map_err(|error| match error {
         EngineError::Module(_) => {
@@ -78,7 +79,6 @@ pub fn replay(data_dir: &Path, module: &Path, namespace: &str, args: &StoredRuns
         }
         error => Failure::failed(error),
     })?;
-    let mut told = Told::new(format);
     let mut summary = mainspring_engine::VerificationSummary::default();
     while let Some(run) = runs.blocking_next() {
         let run = run.map_err(Failure::failed)?;

@@ -1,6 +1,9 @@
 //! What verifying, migrating and replaying a store have in common: which runs, and how each is told.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
 
 use clap::Args;
 use mainspring_api::mainspring::{
@@ -137,6 +140,16 @@ pub fn summary_json(summary: &VerificationSummary) -> Value {
         "divergedRuns": summary.diverged,
         "failedRuns": summary.failed,
     })
+}
+
+/// How long it took from the question to the last answer.
+pub fn took_text(took: Duration) -> String {
+    format!("{:.3} s", took.as_secs_f64())
+}
+
+/// The same, in milliseconds.
+pub fn took_json(took: Duration) -> Value {
+    json!(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// How many runs the module does not repeat.

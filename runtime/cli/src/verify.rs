@@ -1,5 +1,7 @@
 //! `module verify`, and what `module deploy --verify` tells: whether a module repeats the runs of a task queue.
 
+use std::time::Instant;
+
 use anyhow::anyhow;
 use clap::Args;
 use mainspring_api::mainspring::{
@@ -49,8 +51,8 @@ pub async fn verify(args: VerifyArgs) -> Outcome {
         runs: Some(args.runs.selection(args.closed)),
     };
     let refuse = refused("cannot verify the module");
-    let mut answers = client.modules.verify_module(request).await.map_err(&refuse)?.into_inner();
     let mut told = Told::new(format);
+    let mut answers = client.modules.verify_module(request).await.map_err(&refuse)?.into_inner();
     while let Some(answer) = answers.message().await.map_err(&refuse)? {
         match answer.message {
             Some(Message::Run(run)) => told.run(run)?,
@@ -65,6 +67,8 @@ pub async fn verify(args: VerifyArgs) -> Outcome {
 /// What is told of a verification, run by run.
 pub struct Told {
     format: Format,
+    /// When it was asked for, where that is known.
+    begun: Option<Instant>,
     first: Option<RunVerification>,
     /// For a JSON document, which is printed at once.
     runs: Vec<Value>,
@@ -72,7 +76,7 @@ pub struct Told {
 
 impl Told {
     pub fn new(format: Format) -> Told {
-        Told { format, first: None, runs: Vec::new() }
+        Told { format, begun: Some(Instant::now()), first: None, runs: Vec::new() }
     }
 
     /// A run that is not exact.
@@ -91,10 +95,23 @@ impl Told {
     pub fn end(self, summary: &VerificationSummary, title: &str) -> Outcome {
         sweep::hide_progress();
         match self.format {
-            Format::Text => output::print_text(&section(title, &sweep::summary_fields(summary)))?,
-            Format::Jsonl => self.format.print_json(&json!({ "summary": sweep::summary_json(summary) }))?,
+            Format::Text => {
+                let mut fields = sweep::summary_fields(summary);
+                fields.push(("Took", self.begun.map(|begun| sweep::took_text(begun.elapsed())).unwrap_or_default()));
+                output::print_text(&section(title, &fields))?;
+            }
+            Format::Jsonl => {
+                let mut json = sweep::summary_json(summary);
+                if let Some(begun) = self.begun {
+                    json["tookMs"] = sweep::took_json(begun.elapsed());
+                }
+                self.format.print_json(&json!({ "summary": json }))?;
+            }
             Format::Json => {
                 let mut json = sweep::summary_json(summary);
+                if let Some(begun) = self.begun {
+                    json["tookMs"] = sweep::took_json(begun.elapsed());
+                }
                 json["runs"] = Value::Array(self.runs);
                 self.format.print_json(&json)?;
             }
@@ -145,7 +162,7 @@ impl DeployVerifyArgs {
 /// Tells why a module was not deployed.
 pub fn refused_deployment(report: VerificationReport, format: Format) -> Outcome {
     let summary = report.summary.unwrap_or_default();
-    let mut told = Told::new(format);
+    let mut told = Told { begun: None, ..Told::new(format) };
     for run in report.runs {
         told.run(run)?;
     }
