@@ -31,8 +31,8 @@ class Recorded:
 
 
 def module_digest(history: WorkflowHistory) -> str | None:
-    """The module that a run is pinned to; none where it has not run yet."""
-    for event in history.events:
+    """The module that a run was pinned to last, which repeats all of it; none where it has not run yet."""
+    for event in reversed(history.events):
         if event.HasField("workflow_task_completed_event_attributes"):
             return event.workflow_task_completed_event_attributes.worker_version.build_id
     return None

@@ -21,13 +21,17 @@ mod duration;
 mod failure;
 mod key;
 mod logging;
+mod migrate;
 mod module;
 mod new;
 mod output;
 mod payload;
 mod replay;
+mod replay_store;
 mod server;
 mod store;
+mod sweep;
+mod verify;
 mod watch;
 mod workflow;
 

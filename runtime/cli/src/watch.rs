@@ -109,7 +109,7 @@ fn build_and_deploy(watch: &Watch, address: SocketAddr) -> Outcome<(String, Vec<
     let none = CredentialsArgs::default();
     let answer = runtime.block_on(async {
         let mut client = Client::connect(&address.to_string(), DEFAULT_NAMESPACE.to_owned(), &none).await?;
-        module::deploy_bytes(&mut client, task_queue.clone(), built.bytes).await
+        module::deploy_bytes(&mut client, task_queue.clone(), built.bytes, None).await
     })?;
     let module = answer.module.unwrap_or_default();
     let digest = module.digest.get(..12).unwrap_or(&module.digest);

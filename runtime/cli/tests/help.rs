@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 34] = [
+const VERBS: [&[&str]; 36] = [
     &[],
     &["dev"],
     &["server"],
@@ -25,6 +25,8 @@ const VERBS: [&[&str]; 34] = [
     &["module", "undeploy"],
     &["module", "versions"],
     &["module", "deployments"],
+    &["module", "verify"],
+    &["module", "migrate"],
     &["workflow"],
     &["workflow", "start"],
     &["workflow", "execute"],

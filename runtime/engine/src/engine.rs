@@ -68,6 +68,7 @@ impl Engine {
             namespaces,
             activations,
             updates: UpdateWaiters::default(),
+            sweep_threads: config.activation_threads.max(1),
             shards: handles,
             failure,
         });

@@ -25,6 +25,8 @@ pub struct Shared {
     pub namespaces: Namespaces,
     pub activations: Activations,
     pub updates: UpdateWaiters,
+    /// Threads of one sweep.
+    pub sweep_threads: usize,
     /// All of them, by number.
     pub shards: Vec<ShardHandle>,
     /// Why the engine can go on no longer.

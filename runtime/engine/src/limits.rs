@@ -51,6 +51,17 @@ pub const LIST_ROWS: usize = 50_000;
 pub const SORT_ROWS: usize = 250_000;
 /// Lists and counts that are read at the same time.
 pub const LISTS_AT_ONCE: usize = 16;
+/// Sweeps (verifications, migrations) under way; more wait. Each has a few threads, and on each a history in memory.
+pub const SWEEPS_AT_ONCE: usize = 4;
+/// Results of a sweep that wait for whoever asked, and runs that wait for its threads.
+pub const SWEEP_RESULTS: usize = 256;
+/// Runs of a sample that is asked for by number: all of them are kept in memory until the last one is chosen.
+pub const SAMPLE_RUNS: usize = 100_000;
+/// Runs that are not exact which a deployment reports; the numbers tell of the others.
+pub const REPORTED_RUNS: usize = 100;
+/// How often a run is verified up to where it stands before its migration is given up. Each time only what has come since
+/// is replayed, so it takes a run that never rests to reach this.
+pub const MIGRATION_TRIES: usize = 20;
 /// How long a list waits at most for the steps that are being decided when it begins: far above what one takes.
 pub const STEP_SETTLES: Duration = Duration::from_millis(5);
 /// Versions that a task queue's list keeps, and steps back that rollbacks can go: somebody who deploys at every save of a

@@ -61,6 +61,11 @@ impl Modules {
         Some((module, self.pins.turn(queue.namespace, module)))
     }
 
+    /// Keeps a module from being deleted until the answer is dropped.
+    pub fn hold(&self, namespace: Uuid, module: Digest) -> Turn {
+        self.pins.turn(namespace, module)
+    }
+
     pub fn versions(&self, queue: &QueueKey) -> Option<Versions> {
         self.deployments.read().get(queue).cloned()
     }

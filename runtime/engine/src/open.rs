@@ -17,12 +17,18 @@ use crate::{
     run::for_each_row,
 };
 
-/// The number of shards that the directory was made with; it cannot change later.
+/// The number of shards that the directory was made with; none where it is new.
+pub fn stored_shards(store: &dyn Store) -> Result<Option<u16>, EngineError> {
+    let Some(value) = store.get(keys::SHARDS)? else { return Ok(None) };
+    let value: [u8; 2] =
+        value.try_into().map_err(|_| EngineError::Damaged("the number of shards is not two bytes long".into()))?;
+    Ok(Some(u16::from_be_bytes(value).max(1)))
+}
+
+/// The same, which cannot change later; a new directory gets the one that is wanted.
 pub fn setup_shards(store: &dyn Store, wanted: u16) -> Result<u16, EngineError> {
-    if let Some(value) = store.get(keys::SHARDS)? {
-        let value: [u8; 2] =
-            value.try_into().map_err(|_| EngineError::Damaged("the number of shards is not two bytes long".into()))?;
-        return Ok(u16::from_be_bytes(value).max(1));
+    if let Some(shards) = stored_shards(store)? {
+        return Ok(shards);
     }
     let epoch = store.acquire_shard(HOME)?;
     let mut batch = Batch::new(HOME, epoch);

@@ -506,6 +506,14 @@ impl Run {
         Ok(query::answer(answer).map_err(Crash::from)?)
     }
 
+    /// Whether the module holds a workflow of the run's type; asked once the run has been started.
+    pub fn check_type(&self) -> Result<(), TaskFailure> {
+        match &self.facts {
+            Some(facts) => self.check_workflow_type(facts.workflow_type()),
+            None => Err(TaskFailure::history(0, "the run has not been started")),
+        }
+    }
+
     fn check_workflow_type(&self, workflow_type: &str) -> Result<(), TaskFailure> {
         match self.module.holds(workflow_type) {
             true => Ok(()),

@@ -64,6 +64,7 @@ pub use self::{
     digest::{Digest, DigestParseError},
     error::{GuestLimit, ModuleError, SandboxError, TaskFailure, TaskFailureKind},
     query::{QueryAnswer, Question},
+    replay::Replay,
     task::{
         Activated, History, ModuleBytes, ModuleDescription, ModuleSource, QueriedRun, ReplayReport, RunKey,
         SandboxStats, WorkflowTask,
@@ -236,6 +237,11 @@ impl Sandbox {
         run: &RunKey,
         history: &[HistoryEvent],
     ) -> Result<ReplayReport, TaskFailure> {
+        replay::replay(self.begin_replay(module, run)?, history)
+    }
+
+    /// The same for a history that comes bit by bit, of a run that goes on meanwhile.
+    pub fn begin_replay(&self, module: &ModuleSource<'_>, run: &RunKey) -> Result<Replay, TaskFailure> {
         let module = match module {
             ModuleSource::Bytes(bytes) => {
                 let loaded = self.inner.modules.load(bytes);
@@ -246,7 +252,11 @@ impl Sandbox {
             }
             ModuleSource::Stored { digest, modules } => self.inner.modules.get(digest, *modules)?,
         };
-        replay::replay(&self.inner.workshop, module, run, history)
+        Ok(Replay::new(self.clone(), module, run))
+    }
+
+    fn workshop(&self) -> &Workshop {
+        &self.inner.workshop
     }
 
     /// What the sandbox holds now.

@@ -9,6 +9,7 @@ use mainspring_api::mainspring::{
     ActivateVersionRequest, DeleteModuleRequest, DeployModuleRequest, DeployModuleResponse, DeployTarget,
     DescribeDeploymentRequest, DescribeModuleRequest, DownloadModuleRequest, ListDeploymentsRequest,
     ListModulesRequest, RampVersionRequest, RollbackDeploymentRequest, UndeployModuleRequest, UploadModuleRequest,
+    MigrateWorkflowsRequest, RunSelection, VerifyModuleRequest, run_selection::Sample,
     UploadModuleResponse, UploadTarget, activate_version_request, ramp_version_request,
 };
 use tonic::{
@@ -27,6 +28,7 @@ fn target(size_bytes: usize) -> DeployTarget {
         task_queue: "orders".into(),
         size_bytes: size_bytes as u64,
         identity: "test".into(),
+        ..DeployTarget::default()
     }
 }
 
@@ -244,4 +246,43 @@ async fn an_upload_that_stops_short_goes_on_where_it_stopped() {
     drop(second_sender);
     let refused = second.message().await.unwrap_err();
     assert!(refused.message().contains("core module"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_verification_or_migration_that_makes_no_sense_is_refused() {
+    let server = TestServer::start().await;
+    let mut modules = server.modules().await;
+    let verify = |digest: &str, runs: RunSelection| VerifyModuleRequest {
+        namespace: "default".into(),
+        task_queue: "orders".into(),
+        digest: digest.into(),
+        runs: Some(runs),
+    };
+    let all = RunSelection::default;
+    let percent = |percent| RunSelection { sample: Some(Sample::Percent(percent)), ..all() };
+    let none = RunSelection { sample: Some(Sample::Count(0)), ..all() };
+    expect(modules.verify_module(verify("", all())).await, NotFound, "no module is deployed on task queue \"orders\"");
+    expect(modules.verify_module(verify("ba7816bf8f01cfea", all())).await, NotFound, "no module");
+    expect(modules.verify_module(verify("ba78", all())).await, InvalidArgument, "8 to 64 hexadecimal digits");
+    expect(modules.verify_module(verify("", percent(0.0))).await, InvalidArgument, "above 0 %");
+    expect(modules.verify_module(verify("", percent(f64::NAN))).await, InvalidArgument, "above 0 %");
+    expect(modules.verify_module(verify("", none)).await, InvalidArgument, "1 to 100000 runs");
+    let nowhere = VerifyModuleRequest { namespace: "nowhere".into(), ..verify("", all()) };
+    expect(modules.verify_module(nowhere).await, NotFound, "Namespace nowhere is not found.");
+    let no_queue = VerifyModuleRequest { task_queue: String::new(), ..verify("", all()) };
+    expect(modules.verify_module(no_queue).await, InvalidArgument, "missing task queue name");
+
+    let migrate = |digest: &str, from: &str| MigrateWorkflowsRequest {
+        namespace: "default".into(),
+        task_queue: "orders".into(),
+        digest: digest.into(),
+        from_digest: from.into(),
+        runs: None,
+    };
+    expect(modules.migrate_workflows(migrate("", "")).await, NotFound, "orders");
+    expect(modules.migrate_workflows(migrate("ba7816bf8f01cfea", "")).await, NotFound, "no module");
+    expect(modules.migrate_workflows(migrate("", "ba78")).await, InvalidArgument, "8 to 64 hexadecimal digits");
+
+    let verified = DeployTarget { verify: Some(percent(101.0)), ..target(8) };
+    expect(upload(&server, Some(verified), vec![COMPONENT.to_vec()]).await, InvalidArgument, "at most 100 %");
 }

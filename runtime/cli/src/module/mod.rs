@@ -15,7 +15,8 @@ use clap::{Args, Subcommand};
 use futures::{Stream, stream};
 use mainspring_api::mainspring::{
     DeleteModuleRequest, DeployModuleRequest, DeployModuleResponse, DeployTarget, DescribeModuleRequest,
-    DownloadModuleRequest, GuestLimits, ListModulesRequest, Module, ModuleInfo, ModuleUse, VersionStatus,
+    DownloadModuleRequest, GuestLimits, ListModulesRequest, Module, ModuleInfo, ModuleUse, RunSelection,
+    VerificationSummary, VersionStatus,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -26,7 +27,10 @@ use crate::{
     cli::OutputArgs,
     connect::{Client, ConnectionArgs, refused, unary, within},
     failure::{Failure, Outcome},
+    migrate::{self, MigrateArgs},
     output::{self, section, table},
+    sweep,
+    verify::{self, DeployVerifyArgs, VerifyArgs},
 };
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +59,10 @@ pub enum Verb {
     Versions(versions::VersionsArgs),
     /// List the task queues that have versions, and what new runs get there
     Deployments(versions::DeploymentsArgs),
+    /// Replay the runs of a task queue on a module, and name the first event at which it differs
+    Verify(VerifyArgs),
+    /// Move open runs to another module: those that it repeats exactly
+    Migrate(MigrateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +75,8 @@ pub struct DeployArgs {
     task_queue: String,
     #[command(flatten)]
     lang: LangArgs,
+    #[command(flatten)]
+    verify: DeployVerifyArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -134,17 +144,20 @@ pub async fn run(verb: Verb) -> Outcome {
         Verb::Undeploy(args) => versions::undeploy(args).await,
         Verb::Versions(args) => versions::versions(args).await,
         Verb::Deployments(args) => versions::deployments(args).await,
+        Verb::Verify(args) => verify::verify(args).await,
+        Verb::Migrate(args) => migrate::migrate(args).await,
     }
 }
 
 async fn deploy(args: DeployArgs) -> Outcome {
+    let verify = args.verify.selection()?;
     let answer = match build::is_module(&args.path) {
         true => {
             let size_bytes = file_size(&args.path).map_err(Failure::Usage)?;
             let file = tokio::fs::File::open(&args.path).await;
             let file = file.with_context(|| format!("cannot open {}", args.path.display())).map_err(Failure::Usage)?;
             let mut client = args.connection.connect().await?;
-            deploy_from(&mut client, args.task_queue, size_bytes, file).await?
+            deploy_from(&mut client, args.task_queue, size_bytes, file, verify).await?
         }
         false => {
             let project = Project::recognise(&args.path, args.lang.lang)?;
@@ -152,16 +165,23 @@ async fn deploy(args: DeployArgs) -> Outcome {
             let mut client = args.connection.connect().await?;
             // The server checks it, so it is not checked here.
             let built = build::build(&project)?;
-            deploy_bytes(&mut client, args.task_queue, built.bytes).await?
+            deploy_bytes(&mut client, args.task_queue, built.bytes, verify).await?
         }
     };
 
+    let format = args.output.output;
+    if let Some(report) = answer.verification.as_ref().filter(|_| answer.deployment.is_none()) {
+        return verify::refused_deployment(report.clone(), format);
+    }
+    let verified = answer.verification.and_then(|report| report.summary);
     let module = answer.module.unwrap_or_default();
     let deployment = answer.deployment.unwrap_or_default();
-    let format = args.output.output;
     if !format.is_text() {
         let mut json = json!({ "unchanged": answer.unchanged, "deployment": versions::deployment_json(&deployment) });
         json["module"] = module_json(&module);
+        if let Some(verified) = &verified {
+            json["verification"] = sweep::summary_json(verified);
+        }
         return Ok(format.print_json(&json)?);
     }
     let title = if answer.unchanged { "Unchanged: this module was active already" } else { "Deployed" };
@@ -170,13 +190,22 @@ async fn deploy(args: DeployArgs) -> Outcome {
         ("Namespace", deployment.namespace),
         ("Version", deployment.version.to_string()),
     ];
+    let exactly = |verified: VerificationSummary| {
+        format!("{} open runs and {} closed ones replay exactly", verified.open, verified.closed)
+    };
+    fields.push(("Verified", verified.map(exactly).unwrap_or_default()));
     fields.extend(module_fields(&module));
     Ok(output::print_text(&section(title, &fields))?)
 }
 
 /// Deploys a module that is in memory.
-pub async fn deploy_bytes(client: &mut Client, task_queue: String, bytes: Vec<u8>) -> Outcome<DeployModuleResponse> {
-    deploy_from(client, task_queue, bytes.len() as u64, std::io::Cursor::new(bytes)).await
+pub async fn deploy_bytes(
+    client: &mut Client,
+    task_queue: String,
+    bytes: Vec<u8>,
+    verify: Option<RunSelection>,
+) -> Outcome<DeployModuleResponse> {
+    deploy_from(client, task_queue, bytes.len() as u64, std::io::Cursor::new(bytes), verify).await
 }
 
 async fn deploy_from(
@@ -184,9 +213,10 @@ async fn deploy_from(
     task_queue: String,
     size_bytes: u64,
     module: impl AsyncRead + Unpin + Send + 'static,
+    verify: Option<RunSelection>,
 ) -> Outcome<DeployModuleResponse> {
     let (namespace, identity) = (client.namespace.clone(), client.identity.clone());
-    let target = DeployTarget { namespace, task_queue, size_bytes, identity };
+    let target = DeployTarget { namespace, task_queue, size_bytes, identity, verify };
     let mut request = messages(target, module).into_streaming_request();
     request.set_timeout(TRANSFER_TIME);
     let answer = client.modules.deploy_module(request).await.map_err(refused("cannot deploy the module"))?;

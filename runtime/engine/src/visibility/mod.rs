@@ -2,7 +2,7 @@
 //!
 //! A filter is text, then a form ([`reader`]), then a [`Condition`] on attributes ([`resolve`]). [`plan`] says within
 //! which rows of the [`index`] all runs that fit must be, [`reading`] chooses among them, and [`list`] and [`count`] hold
-//! what they find against the condition. [`row`] is what a run's steps write.
+//! what they find against the condition; [`select`] goes through all of it. [`row`] is what a run's steps write.
 
 mod attribute;
 mod condition;
@@ -15,6 +15,7 @@ mod reader;
 mod reading;
 mod resolve;
 pub(crate) mod row;
+pub(crate) mod select;
 #[cfg(test)]
 mod tests;
 mod token;

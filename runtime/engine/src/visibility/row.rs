@@ -28,7 +28,7 @@ pub struct Shown {
 impl Shown {
     pub fn of(state: &RunState, run: Uuid) -> Shown {
         let module = state.module.as_ref().and_then(|module| module.parse().ok());
-        Shown { place: Place::of(state, run), build_id: state.build_id.clone(), module }
+        Shown { place: Place::of(state, run), build_id: state.module_or_build_id().to_owned(), module }
     }
 
     /// What an open run is pinned to, if anything. None of a run that has closed.
@@ -46,7 +46,7 @@ impl Shown {
 }
 
 /// Writes what lists show of the run, if it has changed since `before`: when it starts, when it closes, when it is
-/// pinned to a module, when its attributes change.
+/// pinned to a module or moved to another, when its attributes change.
 pub fn write(
     run: &RunKey,
     state: &RunState,
@@ -81,9 +81,9 @@ pub fn info(state: &RunState) -> WorkflowExecutionInfo {
         // Lists know these of closed runs only: for the others they would be as old as the row.
         (info.history_length, info.history_size_bytes, info.state_transition_count) = (0, 0, 0);
     }
-    if !state.build_id.is_empty() {
+    if !state.module_or_build_id().is_empty() {
         let attributes = info.search_attributes.get_or_insert_with(SearchAttributes::default);
-        attributes.indexed_fields.insert("BuildIds".into(), build_ids(&state.build_id));
+        attributes.indexed_fields.insert("BuildIds".into(), build_ids(state.module_or_build_id()));
     }
     if info.root_execution == info.execution {
         info.root_execution = None;

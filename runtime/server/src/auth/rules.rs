@@ -192,10 +192,12 @@ const OPERATOR_SERVICE: Table = &[
 ];
 
 const MODULE_SERVICE: Table = &[
+    // It changes nothing, but runs the tenant's code on many runs.
+    (Rule::Namespace(Write), &["VerifyModule"]),
     (Rule::Namespace(Read), &["DescribeDeployment", "DescribeModule", "DownloadModule", "ListDeployments", "ListModules"]),
     (
         Rule::Namespace(Admin),
-        &["ActivateVersion", "DeleteModule", "RampVersion", "RollbackDeployment", "UndeployModule"],
+        &["ActivateVersion", "DeleteModule", "MigrateWorkflows", "RampVersion", "RollbackDeployment", "UndeployModule"],
     ),
     // The first message of the stream has the namespace; the handler asks for `Admin` in it.
     (Rule::InHandler, &["DeployModule", "UploadModule"]),

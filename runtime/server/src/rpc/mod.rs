@@ -7,6 +7,7 @@ pub(crate) mod access;
 mod activity;
 mod deployment;
 mod history;
+mod migration;
 pub(crate) mod module;
 mod multi;
 mod namespace;
@@ -17,6 +18,7 @@ mod system;
 mod task_queue;
 mod update;
 mod upload;
+mod verification;
 mod visibility;
 mod workflow;
 

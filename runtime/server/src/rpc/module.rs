@@ -8,9 +8,11 @@ use mainspring_api::mainspring::{
     ActivateVersionRequest, ActivateVersionResponse, DeleteModuleRequest, DeleteModuleResponse, DeployModuleRequest,
     DeployModuleResponse, DescribeDeploymentRequest, DescribeDeploymentResponse, DescribeModuleRequest,
     DescribeModuleResponse, DownloadModuleRequest, DownloadModuleResponse, GuestLimits, ListDeploymentsRequest,
-    ListDeploymentsResponse, ListModulesRequest, ListModulesResponse, Module, ModuleInfo, ModuleUse,
+    ListDeploymentsResponse, ListModulesRequest, ListModulesResponse, MigrateWorkflowsRequest, MigrateWorkflowsResponse,
+    Module, ModuleInfo, ModuleUse,
     RampVersionRequest, RampVersionResponse, RollbackDeploymentRequest, RollbackDeploymentResponse,
-    UndeployModuleRequest, UndeployModuleResponse, UploadModuleRequest, UploadModuleResponse, WorkflowDefinition,
+    UndeployModuleRequest, UndeployModuleResponse, UploadModuleRequest, UploadModuleResponse, VerifyModuleRequest,
+    VerifyModuleResponse, WorkflowDefinition,
     module_service_server::ModuleService,
 };
 use mainspring_core::validate as core_validate;
@@ -21,7 +23,7 @@ use tokio::{
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};
 
-use super::{Answer, Frontend, answer, deployment, upload};
+use super::{Answer, Frontend, answer, deployment, migration, upload, verification};
 use crate::{
     auth::{Caller, Role},
     error::Fault,
@@ -51,15 +53,21 @@ impl Modules {
         let namespace = self.frontend.namespace(&target.namespace)?.name;
         validate::task_queue_name(&target.task_queue)?;
         core_validate::optional_name("Identity", &target.identity)?;
+        let verify =
+            target.verify.clone().map(|runs| verification::selection(&target.task_queue, Some(runs))).transpose()?;
         let size = declared_size(&self.frontend, target.size_bytes)?;
         let _permit = permit(&self.uploads).await?;
         let bytes = receive(first.chunk, &mut messages, size).await?;
+        if let Some(runs) = verify {
+            return verification::deploy(&self.frontend, &namespace, bytes, runs, &target.identity).await;
+        }
         let engine = &self.frontend.engine;
         let deployed = engine.deploy_module_as(&namespace, &target.task_queue, bytes, &target.identity).await?;
         Ok(DeployModuleResponse {
             module: Some(to_module(deployed.module)),
             deployment: Some(deployment::to_message(&deployed.deployment)),
             unchanged: deployed.unchanged,
+            verification: None,
         })
     }
 
@@ -193,6 +201,17 @@ impl ModuleService for Modules {
             Ok(DownloadModuleResponse { chunk: bytes[start..end].to_vec() })
         };
         Ok(Response::new(Box::pin(stream::iter(starts.map(chunk)))))
+    }
+
+    async fn verify_module(&self, request: Request<VerifyModuleRequest>) -> Answer<BoxStream<VerifyModuleResponse>> {
+        answer(verification::verify(&self.frontend, request.into_inner()).await)
+    }
+
+    async fn migrate_workflows(
+        &self,
+        request: Request<MigrateWorkflowsRequest>,
+    ) -> Answer<BoxStream<MigrateWorkflowsResponse>> {
+        answer(migration::migrate(&self.frontend, request.into_inner()).await)
     }
 }
 
