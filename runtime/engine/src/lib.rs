@@ -41,3 +41,9 @@ pub use types::{
 pub use updates::{UpdateStage, UpdateStatus};
 pub use verify::{PROBLEMS_MAX, VerifyReport, verify};
 pub use visibility::{ATTRIBUTES, Attribute, ListFilter, WorkflowCount};
+
+/// Doors for `fuzz/`, and for nobody else.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::visibility::fuzzing::{filter, page_token};
+}
