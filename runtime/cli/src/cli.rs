@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     build::{self, BuildArgs},
+    compile::{self, CompileArgs},
     failure::{Failure, Outcome},
     key, logging, module,
     new::{self, NewArgs},
@@ -55,6 +56,9 @@ enum Verb {
     /// Inspect a data directory
     #[command(subcommand)]
     Store(store::Verb),
+    /// What a server starts to compile an upload: a module on stdin, an answer for that server on stdout
+    #[command(hide = true)]
+    CompileModule(CompileArgs),
 }
 
 /// How results are printed.
@@ -78,6 +82,7 @@ pub fn run(cli: Cli) -> Outcome {
             logging::start_client();
             build::run(&args)
         }
+        Verb::CompileModule(args) => compile::run(&args),
         Verb::Replay(args) => {
             logging::start_client();
             replay::run(&args)

@@ -2,7 +2,7 @@
 //!
 //! **What it does.** `dev` and `server` run the whole server in this process; `module`, `workflow` and `key` are clients that
 //! speak gRPC, like anybody else's; `replay` and `store verify` work on files, without a server; `build` and `new` are for
-//! those who write workflows.
+//! those who write workflows. `compile-module`, which no help shows, is the process that a server starts for each upload.
 //!
 //! **What it never does.** It decides nothing about workflows: it turns flags into requests and answers into text. Data
 //! goes to stdout, everything else to stderr. It exits with 0 where what was asked was done, with 1 where it was not
@@ -16,6 +16,7 @@
 
 mod build;
 mod cli;
+mod compile;
 mod connect;
 mod duration;
 mod failure;

@@ -13,6 +13,7 @@ use mainspring_server::{LogFormat, LogOverrides, Overrides, ServerConfig, serve}
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    compile,
     failure::{Failure, Outcome},
     logging, output,
     watch::{self, Watch, WatchArgs},
@@ -135,7 +136,8 @@ pub fn server(args: ServerArgs) -> Outcome {
     run(config, None)
 }
 
-fn run(config: ServerConfig, watch: Option<Watch>) -> Outcome {
+fn run(mut config: ServerConfig, watch: Option<Watch>) -> Outcome {
+    config.compiler_command = compile::command();
     logging::start(&config.log.filter, config.log.format == LogFormat::Json);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads of the server").map_err(Failure::Failed)?;

@@ -59,3 +59,9 @@ pub use verification::{Verdict, VerificationSummary, VerifiedDeployment, Verifie
 pub use verify::{PROBLEMS_MAX, VerifyReport, verify};
 pub use versions::{Activation, Change, Need, Ramp, RolledBack, Share, Version, Versions};
 pub use visibility::{ATTRIBUTES, Attribute, ListFilter, WorkflowCount};
+
+/// Doors for `fuzz/`, and for nobody else.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::visibility::fuzzing::{filter, page_token};
+}

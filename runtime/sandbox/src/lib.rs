@@ -60,9 +60,10 @@ use self::{
     module::Modules,
 };
 pub use self::{
-    config::{GuestLimits, SandboxConfig},
+    config::{Compiler, GuestLimits, SandboxConfig},
     digest::{Digest, DigestParseError},
     error::{GuestLimit, ModuleError, SandboxError, TaskFailure, TaskFailureKind},
+    module::child::{CompilerLimits, compile_module},
     query::{QueryAnswer, Question},
     replay::Replay,
     task::{

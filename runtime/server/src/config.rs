@@ -1,6 +1,7 @@
 //! What the server is told: defaults, then a TOML file, then the environment, then flags.
 
 use std::{
+    ffi::OsString,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -12,9 +13,9 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
-use mainspring_core::validate;
+use mainspring_core::{limits::sandbox::COMPILER_MEMORY_BYTES, validate};
 use mainspring_engine::EngineConfig;
-use mainspring_sandbox::{GuestLimits, SandboxConfig};
+use mainspring_sandbox::{Compiler, GuestLimits, SandboxConfig};
 use mainspring_store::SledOptions;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,10 @@ pub struct ServerConfig {
     pub store: StoreConfig,
     pub sandbox: SandboxSettings,
     pub guest: GuestSettings,
+    /// No setting: the command of a compiler's process, which the program that runs the server gives. It comes to
+    /// [`mainspring_sandbox::compile_module`] in the same build. Empty, modules are compiled in the server's process.
+    #[serde(skip)]
+    pub compiler_command: Vec<OsString>,
 }
 
 /// `[auth]`: who may do what.
@@ -183,6 +188,8 @@ pub struct SandboxSettings {
     /// How long compiling a module may take.
     #[serde(with = "duration")]
     pub compile_time: Duration,
+    /// Address space of the process that compiles a module, in bytes.
+    pub compiler_memory_bytes: u64,
     /// Modules that are compiled at once.
     pub compiles_at_once: usize,
     /// Wasm stack of one activation, in bytes.
@@ -247,6 +254,7 @@ impl Default for ServerConfig {
             store: StoreConfig::default(),
             sandbox: SandboxSettings::default(),
             guest: GuestSettings::default(),
+            compiler_command: Vec::new(),
         }
     }
 }
@@ -306,6 +314,7 @@ impl Default for SandboxSettings {
             loaded_modules: defaults.loaded_modules,
             module_bytes: defaults.module_bytes,
             compile_time: defaults.compile_time,
+            compiler_memory_bytes: COMPILER_MEMORY_BYTES,
             compiles_at_once: defaults.compiles_at_once,
             stack_bytes: defaults.stack_bytes,
         }
@@ -399,6 +408,12 @@ impl ServerConfig {
         Ok(())
     }
 
+    /// The settings of a file alone.
+    #[cfg(fuzzing)]
+    pub(crate) fn from_toml(text: &str) -> anyhow::Result<ServerConfig> {
+        Ok(toml_only(text).extract()?)
+    }
+
     /// The settings as a TOML file would have them, every key with its present value.
     pub fn to_toml(&self) -> anyhow::Result<String> {
         toml::to_string(self).context("the settings cannot be written as TOML")
@@ -431,15 +446,21 @@ impl ServerConfig {
             loaded_modules,
             module_bytes,
             compile_time,
+            compiler_memory_bytes: memory_bytes,
             compiles_at_once,
             stack_bytes,
         } = self.sandbox;
+        let compiler = match self.compiler_command.clone() {
+            command if command.is_empty() => Compiler::InProcess,
+            command => Compiler::Process { command, memory_bytes },
+        };
         SandboxConfig {
             cache_dir: (!self.ephemeral).then(|| self.data_dir.join("modules-cache")),
             instance_cache_bytes,
             instance_cache_count,
             loaded_modules,
             module_bytes,
+            compiler,
             compile_time,
             compiles_at_once,
             stack_bytes,

@@ -41,3 +41,24 @@ pub use config::{
     StoreConfig, TlsConfig,
 };
 pub use lifecycle::serve;
+
+/// Doors for `fuzz/`, and for nobody else.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use crate::{ServerConfig, token};
+
+    /// Opens a token of every kind, as it came and with its checksum made right.
+    pub fn tokens(bytes: &[u8]) {
+        token::fuzz(bytes);
+    }
+
+    /// Reads and checks a configuration file.
+    pub fn config(text: &str) {
+        if let Ok(config) = ServerConfig::from_toml(text)
+            && config.check().is_ok()
+        {
+            let printed = config.to_toml().expect("what was read can be printed");
+            assert_eq!(ServerConfig::from_toml(&printed).expect("what is printed can be read back"), config);
+        }
+    }
+}

@@ -13,7 +13,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 use crate::{StoreError, limits};
@@ -40,9 +40,10 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Creates the directory if need be, and locks it.
+    /// Creates the directory if need be, for the server's own user alone, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Directory, StoreError> {
-        fs::create_dir_all(path).map_err(|error| StoreError::io("create", path, error))?;
+        let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        created.map_err(|error| StoreError::io("create", path, error))?;
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new()
             .create(true)

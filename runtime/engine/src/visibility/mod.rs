@@ -209,3 +209,31 @@ impl Engine {
         Ok(result)
     }
 }
+
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use uuid::Uuid;
+
+    use super::{Order, Query, token};
+
+    /// Reads a filter.
+    pub fn filter(text: &str) {
+        if let Err(problem) = Query::parse(text) {
+            assert!(!problem.is_empty() && problem.len() < 8 * 1024, "{} bytes", problem.len());
+        }
+    }
+
+    /// Opens a page token, as it came and with its seal made right.
+    pub fn page_token(bytes: &[u8]) {
+        let orders = [Order::Listed, Order::Start { descends: true }, Order::Start { descends: false }];
+        let sealed = token::sealed(bytes, Uuid::nil(), b"question");
+        for token in [bytes, &sealed] {
+            for order in &orders {
+                if let Some(resume) = token::open(token, order, Uuid::nil(), b"question") {
+                    let again = token::seal(&resume, Uuid::nil(), b"question");
+                    assert_eq!(token::open(&again, order, Uuid::nil(), b"question"), Some(resume));
+                }
+            }
+        }
+    }
+}

@@ -1,10 +1,14 @@
 //! Modules: accepting them, compiling them, and keeping them compiled.
 //!
-//! [`scan`] looks at a file before anything is compiled; `compile` bounds compilation; `artifact` keeps compiled code
+//! [`scan`] looks at a file before anything is compiled; `compile` bounds compilation, `process` and `child` being the two
+//! ends of a compiler in a process of its own; `artifact` decides which compiled code is loaded, with `key`, and keeps it
 //! on disk; [`Modules`] keeps it in memory and is where the others meet.
 
 mod artifact;
+pub(crate) mod child;
 mod compile;
+mod key;
+mod process;
 mod scan;
 
 use std::{collections::HashSet, num::NonZeroUsize, sync::Arc};
@@ -17,7 +21,7 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use self::{artifact::ArtifactDir, compile::Compilers};
+use self::{artifact::Artifacts, compile::Compilers};
 use crate::{
     Digest, GuestLimits, ModuleBytes, ModuleDescription, ModuleError, SandboxConfig, SandboxError, TaskFailure,
     TaskFailureKind,
@@ -50,14 +54,14 @@ pub struct Modules {
     /// Modules that some thread is loading: the others wait for it instead of compiling the same once more.
     loading: Mutex<HashSet<Digest>>,
     loading_done: Condvar,
-    artifacts: Option<ArtifactDir>,
+    artifacts: Artifacts,
     compilers: Compilers,
 }
 
 impl Modules {
     pub fn new(engine: Engine, config: SandboxConfig, limits: Arc<GuestLimits>) -> Result<Modules, SandboxError> {
         let linker = host::linker(&engine).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
-        let artifacts = config.cache_dir.as_deref().map(|dir| ArtifactDir::open(dir, &engine)).transpose()?;
+        let artifacts = Artifacts::open(config.cache_dir.as_deref(), &engine)?;
         let count = NonZeroUsize::new(config.loaded_modules).unwrap_or(NonZeroUsize::MIN);
         Ok(Modules {
             compilers: Compilers::new(&engine, &config),
@@ -166,7 +170,7 @@ impl Modules {
     }
 
     fn load_artifact(&self, digest: &Digest) -> Option<Arc<Module>> {
-        let component = self.artifacts.as_ref()?.load(digest, &self.engine)?;
+        let component = self.artifacts.load(digest)?;
         match self.finish(*digest, component) {
             Ok(module) => Some(module),
             Err(error) => {
@@ -177,17 +181,20 @@ impl Modules {
     }
 
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Module>, ModuleError> {
-        let component = self.compilers.compile(bytes)?;
-        let module = self.finish(digest, component.clone())?;
-        if let Some(artifacts) = &self.artifacts {
-            artifacts.save(&digest, &component);
-        }
+        let code = self.compilers.compile(bytes)?;
+        let sealed = self.artifacts.seal(&digest, &code);
+        drop(code);
+        let component = self.artifacts.unseal(&digest, &sealed);
+        let component = component
+            .map_err(|problem| ModuleError::Compile(format!("what the compiler made cannot be loaded: {problem}")))?;
+        let module = self.finish(digest, component)?;
+        self.artifacts.save(&digest, &sealed);
         Ok(module)
     }
 
     /// Checks the types of imports and exports, and asks the module for its workflows.
     fn finish(&self, digest: Digest, component: Component) -> Result<Arc<Module>, ModuleError> {
-        let wrong_type = |error: wasmtime::Error| ModuleError::WrongType(format!("{error:#}"));
+        let wrong_type = |error: wasmtime::Error| ModuleError::WrongType(compile::reason(format!("{error:#}")));
         let pre = self.linker.instantiate_pre(&component).map_err(wrong_type)?;
         let pre = WorkflowPre::new(pre).map_err(wrong_type)?;
         let described = Guest::describe(&self.engine, &pre, &self.config, &self.limits);

@@ -1,6 +1,7 @@
 //! A look at a file before anything of it is compiled: is it a component, is it of a sane size, what does it want.
 //!
-//! Only structure is read here. wasmtime validates the rest while it compiles, under a deadline.
+//! Only structure is read here, in one pass over the file that keeps no more than a thousand short names: that is safe in
+//! the server's process. wasmtime validates the rest while it compiles, where that is limited.
 
 use memchr::memmem;
 use wasmparser::{
@@ -10,7 +11,7 @@ use wasmparser::{
 
 use crate::{
     ModuleError,
-    config::{FUNCTION_BYTES_MAX, MODULE_FUNCTIONS_MAX, MODULE_NESTED_MAX},
+    config::{FUNCTION_BYTES_MAX, MODULE_FUNCTIONS_MAX, MODULE_NAME_BYTES_MAX, MODULE_NAMES_MAX, MODULE_NESTED_MAX},
 };
 
 /// What the world exports.
@@ -134,18 +135,22 @@ impl Scan {
                 bound("a function of too many bytes", body.range().len(), FUNCTION_BYTES_MAX)?;
             }
             Payload::ComponentImportSection(section) if self.depth == 0 => {
+                bound("too many imports", self.imports.len() + section.count() as usize, MODULE_NAMES_MAX)?;
                 for import in section {
                     let import = import.map_err(|error| broken(&error))?;
                     // A world that uses a type under a name of its own "imports" it: nothing has to be provided.
                     if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
-                        self.imports.push(import.name.name.to_owned());
+                        let name = import.name.name;
+                        bound("an import whose name has too many bytes", name.len(), MODULE_NAME_BYTES_MAX)?;
+                        self.imports.push(name.to_owned());
                     }
                 }
             }
             Payload::ComponentExportSection(section) if self.depth == 0 => {
+                bound("too many exports", self.exports.len() + section.count() as usize, MODULE_NAMES_MAX)?;
                 for export in section {
                     let export = export.map_err(|error| broken(&error))?;
-                    if export.kind == ComponentExternalKind::Func {
+                    if export.kind == ComponentExternalKind::Func && EXPORTS.contains(&export.name.name) {
                         self.exports.push(export.name.name.to_owned());
                     }
                 }

@@ -8,6 +8,8 @@
 mod activities;
 mod cache;
 mod cancellation;
+mod compiled;
+mod compiler;
 mod conversations;
 mod determinism;
 mod divergence;
