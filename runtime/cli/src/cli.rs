@@ -47,7 +47,7 @@ enum Verb {
     Workflow(workflow::Verb),
     /// Run a module against a recorded history, offline, and compare every command
     Replay(replay::ReplayArgs),
-    /// Inspect a data directory
+    /// Check a data directory, back a server up, and restore
     #[command(subcommand)]
     Store(store::Verb),
 }
@@ -75,10 +75,7 @@ pub fn run(cli: Cli) -> Outcome {
             logging::start_client();
             replay::run(&args)
         }
-        Verb::Store(verb) => {
-            logging::start_client();
-            store::run(&verb)
-        }
+        Verb::Store(verb) => client(store::run(verb)),
     }
 }
 

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 27] = [
+const VERBS: [&[&str]; 29] = [
     &[],
     &["dev"],
     &["server"],
@@ -34,6 +34,8 @@ const VERBS: [&[&str]; 27] = [
     &["replay"],
     &["store"],
     &["store", "verify"],
+    &["store", "backup"],
+    &["store", "restore"],
 ];
 
 fn help(verb: &[&str], columns: &str) -> String {

@@ -4,7 +4,7 @@ use std::{sync::Arc, thread::JoinHandle};
 
 use mainspring_core::{Rejection, Step};
 use mainspring_sandbox::Sandbox;
-use mainspring_store::{Batch, Committer, ShardId, Store};
+use mainspring_store::{Backup, Batch, Committer, ShardId, Store};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
@@ -139,6 +139,12 @@ impl Engine {
         });
         self.inner.shared.committer.submit(Batch::new(HOME, 0), done);
         let _ = receiver.await;
+    }
+
+    /// Begins a backup of all that is stored (see [`Backup`]). It blocks, now and at each step.
+    pub fn backup(&self) -> Result<Backup, EngineError> {
+        let shared = &self.inner.shared;
+        Ok(Backup::start(Arc::clone(&shared.store), Arc::clone(&shared.committer))?)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

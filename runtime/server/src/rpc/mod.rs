@@ -8,6 +8,7 @@ mod history;
 pub(crate) mod module;
 mod multi;
 mod namespace;
+pub(crate) mod operations;
 pub(crate) mod operator;
 mod query;
 mod reset;
