@@ -1,13 +1,13 @@
 //! All verbs and their flags, from which help is made as well.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     build::{self, BuildArgs},
     failure::{Failure, Outcome},
     logging, module,
     new::{self, NewArgs},
-    output::Format,
+    output::{self, Format},
     replay, server, store, workflow,
 };
 
@@ -50,6 +50,18 @@ enum Verb {
     /// Check a data directory, back a server up, and restore
     #[command(subcommand)]
     Store(store::Verb),
+    /// Print a script that completes verbs and flags in a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "For bash: mainspring completions bash > /etc/bash_completion.d/mainspring\nFor others, put the \
+                        script where they look for completions; zsh wants it in a file _mainspring on its fpath."
+)]
+struct CompletionsArgs {
+    #[arg(value_name = "SHELL")]
+    shell: clap_complete::Shell,
 }
 
 /// How results are printed.
@@ -66,6 +78,11 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Server(args) => server::server(args),
         Verb::Module(verb) => client(module::run(verb)),
         Verb::Workflow(verb) => client(workflow::run(verb)),
+        Verb::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "mainspring", &mut script);
+            Ok(output::print_text(&String::from_utf8_lossy(&script))?)
+        }
         Verb::New(args) => new::run(&args),
         Verb::Build(args) => {
             logging::start_client();

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 29] = [
+const VERBS: [&[&str]; 30] = [
     &[],
     &["dev"],
     &["server"],
@@ -36,6 +36,7 @@ const VERBS: [&[&str]; 29] = [
     &["store", "verify"],
     &["store", "backup"],
     &["store", "restore"],
+    &["completions"],
 ];
 
 fn help(verb: &[&str], columns: &str) -> String {

@@ -4,12 +4,12 @@ use std::{sync::Arc, thread::JoinHandle};
 
 use mainspring_core::{Rejection, Step};
 use mainspring_sandbox::Sandbox;
-use mainspring_store::{Backup, Batch, Committer, ShardId, Store};
+use mainspring_store::{Backup, Batch, Committer, CommitterMetrics, ShardId, Store};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    EngineConfig, EngineError, Namespace, RunRef,
+    EngineConfig, EngineError, EngineMetrics, EngineStats, Namespace, RunRef,
     activation::Activations,
     inner::{Notifier, Shared},
     keys::WorkflowKey,
@@ -44,8 +44,11 @@ impl Engine {
         let modules = Arc::new(Modules::open(Arc::clone(&store), &namespaces.ids())?);
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
+        let metrics = EngineMetrics::default();
+        open::count_open_runs(&*store, &namespaces, &metrics)?;
         let activations = Activations::start(
             config.activation_threads,
+            metrics.clone(),
             sandbox.clone(),
             Arc::clone(&modules),
             Arc::clone(&store),
@@ -62,6 +65,7 @@ impl Engine {
             notifier: Notifier::default(),
             namespaces,
             activations,
+            metrics,
             updates: UpdateWaiters::default(),
             shards: handles,
             failure,
@@ -145,6 +149,30 @@ impl Engine {
     pub fn backup(&self) -> Result<Backup, EngineError> {
         let shared = &self.inner.shared;
         Ok(Backup::start(Arc::clone(&shared.store), Arc::clone(&shared.committer))?)
+    }
+
+    /// What has happened since the engine was opened.
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.inner.shared.metrics
+    }
+
+    /// What its committer counts.
+    pub fn commit_metrics(&self) -> &CommitterMetrics {
+        self.inner.shared.committer.metrics()
+    }
+
+    /// What it holds at this moment.
+    pub fn stats(&self) -> EngineStats {
+        let shared = &self.inner.shared;
+        let totals = shared.matching.totals();
+        let tasks = |namespace| totals.tasks.get(&namespace).copied().unwrap_or(0);
+        let namespaces = shared.namespaces.ids().into_iter();
+        EngineStats {
+            sandbox: shared.sandbox.stats(),
+            waiting_tasks: namespaces.map(|id| (shared.namespaces.name_of(id), tasks(id))).collect(),
+            waiting_polls: totals.polls,
+            task_queues: totals.queues,
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, Namespace, activation::Activations, keys::WorkflowKey, matching::Matching, modules::Modules,
-    shard::ShardHandle, updates::UpdateWaiters,
+    EngineError, EngineMetrics, Namespace, activation::Activations, keys::WorkflowKey, matching::Matching,
+    modules::Modules, shard::ShardHandle, updates::UpdateWaiters,
 };
 
 pub struct Shared {
@@ -23,6 +23,7 @@ pub struct Shared {
     pub notifier: Notifier,
     pub namespaces: Namespaces,
     pub activations: Activations,
+    pub metrics: EngineMetrics,
     pub updates: UpdateWaiters,
     /// All of them, by number.
     pub shards: Vec<ShardHandle>,

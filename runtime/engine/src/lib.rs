@@ -17,6 +17,7 @@ mod inner;
 mod keys;
 mod limits;
 mod matching;
+mod metrics;
 mod modules;
 mod open;
 mod queries;
@@ -33,6 +34,7 @@ mod workflows;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use mainspring_sandbox::Question;
+pub use metrics::{ActivationLabels, ClosedLabels, EngineMetrics, EngineStats, NamespaceLabel};
 pub use queries::{QueryReply, WorkflowQuery};
 pub use types::{
     ActivityTarget, ActivityTask, Backlog, Deployed, DeployedModule, Deployment, EngineConfig, HistoryPage,

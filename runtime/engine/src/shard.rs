@@ -388,9 +388,11 @@ impl Shard {
         let mut outgoing = Vec::new();
         for run in runs {
             let is_latest = latest == Some(run.key.run);
+            let was_open = run.is_shown_open();
             if let Some(due) = run.write(self.handle.id, is_latest, &mut batch) {
                 self.timers.add(due, &run.key);
             }
+            self.shared.metrics.note_run(&run.namespace, was_open, &run.state);
             if run.is_closed() {
                 self.shared.sandbox.evict(&self.sandbox_run(&run.key));
             }

@@ -1,4 +1,4 @@
-//! Mainspring's front: Temporal's gRPC API, and Mainspring's own `ModuleService`, over the engine.
+//! Mainspring's front: Temporal's gRPC API, and Mainspring's own services, over the engine.
 //!
 //! **What it does.** [`serve`] opens the store, the sandbox and the engine, and answers calls until it is told to stop.
 //! A call is checked ([`mainspring_core::validate`] and this crate's `validate`), handed to the engine, and answered;
@@ -24,17 +24,24 @@
 //! `limits.rs` every bound.
 
 mod config;
+#[cfg(test)]
+mod config_page;
 mod duration;
 mod error;
+mod exposition;
+#[cfg(test)]
+mod golden;
 mod lifecycle;
 pub mod limits;
+mod metrics;
 mod observe;
+mod process;
 mod rpc;
 mod token;
 mod validate;
 
 pub use config::{
-    ENVIRONMENT_PREFIX, GuestSettings, LogConfig, LogFormat, LogOverrides, Overrides, SandboxSettings, ServerConfig,
-    StoreConfig,
+    ENVIRONMENT_PREFIX, GuestSettings, LogConfig, LogFormat, LogOverrides, MetricsConfig, Overrides, SandboxSettings,
+    ServerConfig, StoreConfig,
 };
 pub use lifecycle::serve;

@@ -18,7 +18,7 @@ use mainspring_engine::Engine;
 use mainspring_sandbox::Sandbox;
 use mainspring_store::{MemoryStore, Store, open_sled};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::{
     codec::CompressionEncoding::Gzip,
     service::Routes,
@@ -27,7 +27,8 @@ use tonic::{
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    ServerConfig, limits,
+    ServerConfig, exposition, limits,
+    metrics::Metrics,
     observe::ObserveLayer,
     rpc::{Frontend, module::Modules, operations::Operations, operator::Operator},
 };
@@ -82,6 +83,7 @@ async fn run(
     config.check()?;
     // The port comes first: a second server on it must not touch the data.
     let listener = bind(config.address()).await?;
+    let metrics_listener = exposition::bind(&config.metrics).await?;
     let address = listener.local_addr().context("the address that the server listens on is not known")?;
     config.port = address.port();
     let config = Arc::new(config);
@@ -90,7 +92,11 @@ async fn run(
     let draining = CancellationToken::new();
     let frontend = Frontend { engine: engine.clone(), config: Arc::clone(&config), draining: draining.clone() };
     let (health, routes) = routes(frontend).await?;
-    let mut serving = start(listener, routes, draining.clone());
+    let metrics = Arc::new(Metrics::new(engine.metrics(), engine.commit_metrics()));
+    let mut serving = start(listener, routes, Arc::clone(&metrics), draining.clone());
+    let exposed = metrics_listener
+        .map(|listener| exposition::serve(listener, metrics, engine.clone(), draining.clone()))
+        .map(AbortOnDropHandle::new);
     tracing::info!(%address, namespaces = ?config.namespaces, "ready");
     ready(address);
 
@@ -105,6 +111,11 @@ async fn run(
     drain(serving, health, config.drain_time).await;
     if timeout(config.drain_time, engine.shutdown()).await.is_err() {
         tracing::warn!("the engine did not finish in time; what it has acknowledged is durable");
+    }
+    if let Some(exposed) = exposed {
+        exposed.abort();
+        // It holds the engine, and with it the store.
+        let _ = exposed.await;
     }
     tracing::info!("stopped");
     outcome
@@ -181,11 +192,12 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
 fn start(
     listener: TcpListener,
     routes: Routes,
+    metrics: Arc<Metrics>,
     draining: CancellationToken,
 ) -> JoinHandle<Result<(), tonic::transport::Error>> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let serving = Server::builder()
-        .layer(ObserveLayer)
+        .layer(ObserveLayer(metrics))
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION)
         .http2_max_pending_accept_reset_streams(Some(limits::ABANDONED_STREAMS))
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))

@@ -35,7 +35,7 @@ pub struct BackupArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Back up the data directory of a server that has stopped, instead of asking one that runs
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["address", "namespace", "identity"])]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     connection: ConnectionArgs,

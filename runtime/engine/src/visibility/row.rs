@@ -27,6 +27,10 @@ impl Shown {
         Shown { place: Place::of(state, run), build_id: state.build_id.clone() }
     }
 
+    pub fn is_open(&self) -> bool {
+        index::OPEN.contains(&self.place.status)
+    }
+
     /// All keys at which something stands in lists.
     pub fn keys(&self, run: &RunKey, state: &RunState) -> Vec<Key> {
         let namespace = run.workflow.namespace;
