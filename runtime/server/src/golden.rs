@@ -10,5 +10,8 @@ pub(crate) fn check(page: &str, expected: &str) {
         fs::write(&path, expected).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == expected, "{page} is stale: MAINSPRING_WRITE_GOLDENS=1 writes it anew. It should be\n{expected}");
+    assert!(
+        found == expected,
+        "{page} is stale: `MAINSPRING_WRITE_GOLDENS=1 cargo test --workspace --lib the_page` writes it anew. It should be\n{expected}"
+    );
 }
