@@ -89,6 +89,7 @@ impl Iterator for Backup {
         while self.ready.is_empty() && !self.ended {
             if let Err(error) = self.step() {
                 self.ended = true;
+                self.ready.clear();
                 return Some(Err(error));
             }
         }
