@@ -1,6 +1,6 @@
 //! All verbs and their flags, from which help is made as well.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     build::{self, BuildArgs},
@@ -8,7 +8,7 @@ use crate::{
     failure::{Failure, Outcome},
     key, logging, module,
     new::{self, NewArgs},
-    output::Format,
+    output::{self, Format},
     replay, server, store, workflow,
 };
 
@@ -53,12 +53,24 @@ enum Verb {
     Workflow(workflow::Verb),
     /// Run a module against a recorded history, offline, and compare every command
     Replay(replay::ReplayArgs),
-    /// Inspect a data directory
+    /// Check a data directory, back a server up, and restore
     #[command(subcommand)]
     Store(store::Verb),
     /// What a server starts to compile an upload: a module on stdin, an answer for that server on stdout
     #[command(hide = true)]
     CompileModule(CompileArgs),
+    /// Print a script that completes verbs and flags in a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "For bash: mainspring completions bash > /etc/bash_completion.d/mainspring\nFor others, put the \
+                        script where they look for completions; zsh wants it in a file _mainspring on its fpath."
+)]
+struct CompletionsArgs {
+    #[arg(value_name = "SHELL")]
+    shell: clap_complete::Shell,
 }
 
 /// How results are printed.
@@ -77,6 +89,11 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Workflow(verb) => client(workflow::run(verb)),
         Verb::Key(verb) => client(key::run(verb)),
         Verb::Whoami(args) => client(key::who_am_i(args)),
+        Verb::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "mainspring", &mut script);
+            Ok(output::print_text(&String::from_utf8_lossy(&script))?)
+        }
         Verb::New(args) => new::run(&args),
         Verb::Build(args) => {
             logging::start_client();
@@ -87,10 +104,7 @@ pub fn run(cli: Cli) -> Outcome {
             logging::start_client();
             replay::run(&args)
         }
-        Verb::Store(verb) => {
-            logging::start_client();
-            store::run(&verb)
-        }
+        Verb::Store(verb) => client(store::run(verb)),
     }
 }
 

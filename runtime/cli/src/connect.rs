@@ -12,7 +12,10 @@ use std::{
 use anyhow::anyhow;
 use clap::Args;
 use mainspring_api::{
-    mainspring::{access_service_client::AccessServiceClient, module_service_client::ModuleServiceClient},
+    mainspring::{
+        access_service_client::AccessServiceClient, module_service_client::ModuleServiceClient,
+        operations_service_client::OperationsServiceClient,
+    },
     workflowservice::workflow_service_client::WorkflowServiceClient,
 };
 use tonic::{
@@ -99,6 +102,7 @@ pub struct Client {
     pub workflows: WorkflowServiceClient<Connection>,
     pub modules: ModuleServiceClient<Connection>,
     pub access: AccessServiceClient<Connection>,
+    pub operations: OperationsServiceClient<Connection>,
     pub namespace: String,
     pub identity: String,
 }
@@ -134,7 +138,8 @@ impl Client {
         Ok(Client {
             workflows: WorkflowServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             modules: ModuleServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            access: AccessServiceClient::new(channel),
+            access: AccessServiceClient::new(channel.clone()),
+            operations: OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
             namespace,
             identity: format!("mainspring-cli:{}@{}", user(), host()),
         })

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 36] = [
+const VERBS: &[&[&str]] = &[
     &[],
     &["dev"],
     &["server"],
@@ -43,6 +43,15 @@ const VERBS: [&[&str]; 36] = [
     &["replay"],
     &["store"],
     &["store", "verify"],
+    &["store", "backup"],
+    &["store", "restore"],
+    &["completions"],
+    &["key"],
+    &["key", "create"],
+    &["key", "list"],
+    &["key", "revoke"],
+    &["key", "generate"],
+    &["whoami"],
 ];
 
 fn help(verb: &[&str], columns: &str) -> String {

@@ -1,7 +1,7 @@
 //! Activations: the threads that let the sandbox run a workflow task or answer a query, away from the shards' own
 //! threads.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle};
+use std::{panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle, time::Instant};
 
 use mainspring_api::{
     command::Command, enums::WorkflowTaskFailedCause, failure::Failure, history::HistoryEvent, protocol::Message,
@@ -12,7 +12,7 @@ use mainspring_sandbox::{
 };
 use mainspring_store::{Batch, Committer, ShardId, Store};
 
-use crate::{keys::RunKey, modules::Modules, run::read_history};
+use crate::{EngineMetrics, keys::RunKey, metrics::ActivationLabels, modules::Modules, run::read_history};
 
 /// A run for the sandbox, and what to do with it.
 pub struct Job {
@@ -55,6 +55,7 @@ pub struct Activations {
 impl Activations {
     pub fn start(
         threads: usize,
+        metrics: EngineMetrics,
         sandbox: Sandbox,
         modules: Arc<Modules>,
         store: Arc<dyn Store>,
@@ -65,9 +66,10 @@ impl Activations {
             .map(|number| {
                 let (queue, sandbox, modules) = (queue.clone(), sandbox.clone(), Arc::clone(&modules));
                 let (store, committer) = (Arc::clone(&store), Arc::clone(&committer));
+                let metrics = metrics.clone();
                 std::thread::Builder::new().name(format!("activation-{number}")).spawn(move || {
                     for job in queue {
-                        run(job, &sandbox, &modules, &store, &committer);
+                        run(job, &metrics, &sandbox, &modules, &store, &committer);
                     }
                 })
             })
@@ -95,7 +97,14 @@ impl Drop for Activations {
     }
 }
 
-fn run(mut job: Job, sandbox: &Sandbox, modules: &Modules, store: &Arc<dyn Store>, committer: &Arc<Committer>) {
+fn run(
+    mut job: Job,
+    metrics: &EngineMetrics,
+    sandbox: &Sandbox,
+    modules: &Modules,
+    store: &Arc<dyn Store>,
+    committer: &Arc<Committer>,
+) {
     let nothing = JobWork::Query { question: Box::default(), done: Box::new(drop) };
     let work = std::mem::replace(&mut job.work, nothing);
     let journal = Journal { job: &job, store, committer };
@@ -110,7 +119,10 @@ fn run(mut job: Job, sandbox: &Sandbox, modules: &Modules, store: &Arc<dyn Store
                 history: &journal,
                 modules,
             };
+            let began = Instant::now();
             let activated = contained(|| sandbox.activate(&task));
+            metrics.activation_seconds.observe(began.elapsed().as_secs_f64());
+            metrics.activations.get_or_create(&ActivationLabels::of(&job.sandbox_run.namespace, &activated)).inc();
             done(match activated {
                 Ok(activated) => Outcome::Completed { commands: activated.commands, messages: activated.messages },
                 Err((cause, failure)) => Outcome::Failed { cause, failure },
@@ -119,6 +131,7 @@ fn run(mut job: Job, sandbox: &Sandbox, modules: &Modules, store: &Arc<dyn Store
         JobWork::Query { question, done } => {
             let queried = QueriedRun { run: &job.sandbox_run, module: job.module, history: &journal, modules };
             let answer = contained(|| sandbox.query(&queried, &question));
+            metrics.queries.get_or_create(&ActivationLabels::of(&job.sandbox_run.namespace, &answer)).inc();
             done(answer.map_err(|(_, failure)| Box::new(failure)));
         }
     }

@@ -4,12 +4,12 @@ use std::{sync::Arc, thread::JoinHandle};
 
 use mainspring_core::{Rejection, Step, Time};
 use mainspring_sandbox::Sandbox;
-use mainspring_store::{Batch, Committer, ShardId, Store};
+use mainspring_store::{Backup, Batch, Committer, CommitterMetrics, ShardId, Store};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    EngineConfig, EngineError, Namespace, RunRef,
+    EngineConfig, EngineError, EngineMetrics, EngineStats, Namespace, RunRef,
     activation::Activations,
     api_keys::ApiKeys,
     clock,
@@ -48,8 +48,11 @@ impl Engine {
         let api_keys = ApiKeys::open(&*store)?;
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
+        let metrics = EngineMetrics::default();
+        open::count_open_runs(&*store, &namespaces, &metrics)?;
         let activations = Activations::start(
             config.activation_threads,
+            metrics.clone(),
             sandbox.clone(),
             Arc::clone(&modules),
             Arc::clone(&store),
@@ -67,6 +70,7 @@ impl Engine {
             notifier: Notifier::default(),
             namespaces,
             activations,
+            metrics,
             updates: UpdateWaiters::default(),
             sweep_threads: config.activation_threads.max(1),
             shards: handles,
@@ -145,6 +149,36 @@ impl Engine {
         });
         self.inner.shared.committer.submit(Batch::new(HOME, 0), done);
         let _ = receiver.await;
+    }
+
+    /// Begins a backup of all that is stored (see [`Backup`]). It blocks, now and at each step.
+    pub fn backup(&self) -> Result<Backup, EngineError> {
+        let shared = &self.inner.shared;
+        Ok(Backup::start(Arc::clone(&shared.store), Arc::clone(&shared.committer))?)
+    }
+
+    /// What has happened since the engine was opened.
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.inner.shared.metrics
+    }
+
+    /// What its committer counts.
+    pub fn commit_metrics(&self) -> &CommitterMetrics {
+        self.inner.shared.committer.metrics()
+    }
+
+    /// What it holds at this moment.
+    pub fn stats(&self) -> EngineStats {
+        let shared = &self.inner.shared;
+        let totals = shared.matching.totals();
+        let tasks = |namespace| totals.tasks.get(&namespace).copied().unwrap_or(0);
+        let namespaces = shared.namespaces.ids().into_iter();
+        EngineStats {
+            sandbox: shared.sandbox.stats(),
+            waiting_tasks: namespaces.map(|id| (shared.namespaces.name_of(id), tasks(id))).collect(),
+            waiting_polls: totals.polls,
+            task_queues: totals.queues,
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

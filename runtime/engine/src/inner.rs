@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, Namespace, activation::Activations, api_keys::ApiKeys, keys::WorkflowKey, matching::Matching, modules::Modules,
+    EngineError, EngineMetrics, Namespace, activation::Activations, api_keys::ApiKeys, keys::WorkflowKey, matching::Matching, modules::Modules,
     shard::ShardHandle, updates::UpdateWaiters,
 };
 
@@ -24,6 +24,7 @@ pub struct Shared {
     pub notifier: Notifier,
     pub namespaces: Namespaces,
     pub activations: Activations,
+    pub metrics: EngineMetrics,
     pub updates: UpdateWaiters,
     /// Threads of one sweep.
     pub sweep_threads: usize,

@@ -20,6 +20,7 @@ mod keys;
 mod limits;
 mod matching;
 mod migration;
+mod metrics;
 mod modules;
 mod open;
 mod pins;
@@ -47,6 +48,7 @@ pub use error::EngineError;
 pub use limits::SAMPLE_RUNS;
 pub use mainspring_sandbox::Question;
 pub use migration::{MigratedRun, MigrationOutcome, MigrationRequest, MigrationSummary};
+pub use metrics::{ActivationLabels, ClosedLabels, EngineMetrics, EngineStats, NamespaceLabel};
 pub use queries::{QueryReply, WorkflowQuery};
 pub use sweep::{RunSelection, Sample, Sweep};
 pub use types::{

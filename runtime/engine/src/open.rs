@@ -8,13 +8,14 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, clock,
+    EngineError, EngineMetrics, NamespaceLabel, clock,
     engine::HOME,
     inner::{Namespaces, Shared},
     keys,
     matching::{QueueKey, ReadyTask},
     rows::{NamespaceRow, decode},
     run::for_each_row,
+    visibility::open_runs,
 };
 
 /// The number of shards that the directory was made with; none where it is new.
@@ -69,6 +70,20 @@ pub fn setup_namespaces(store: &dyn Store, wanted: &[String]) -> Result<Namespac
 pub fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
     for result in store.commit(&[batch])? {
         result?;
+    }
+    Ok(())
+}
+
+/// Counts the runs that are open, by the index that lists are served from.
+pub fn count_open_runs(store: &dyn Store, namespaces: &Namespaces, metrics: &EngineMetrics) -> Result<(), EngineError> {
+    for namespace in namespaces.all() {
+        let (start, end) = open_runs(namespaces.id(&namespace.name)?);
+        let mut count = 0;
+        for_each_row(store, &start, &end, |_, _| {
+            count += 1;
+            Ok(())
+        })?;
+        metrics.open_runs.get_or_create(&NamespaceLabel { namespace: namespace.name }).set(count);
     }
     Ok(())
 }

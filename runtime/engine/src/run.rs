@@ -68,7 +68,7 @@ pub struct Outgoing {
 pub struct LoadedRun {
     pub key: RunKey,
     /// The namespace's name.
-    namespace: String,
+    pub namespace: String,
     pub state: RunState,
     /// Events that the run's cached instance has not seen; those that are not durable yet are always among them.
     pub recent: Vec<HistoryEvent>,
@@ -264,6 +264,11 @@ impl LoadedRun {
             batch.put(keys::current(shard, &self.key.workflow), row.encode_to_vec());
             self.current = Some(row);
         }
+    }
+
+    /// Whether lists show it as open; none where it has not been written yet.
+    pub fn is_shown_open(&self) -> Option<bool> {
+        self.visibility.as_ref().map(Shown::is_open)
     }
 
     fn write_visibility(&mut self, pins: &Pins, batch: &mut Batch) {

@@ -391,9 +391,11 @@ impl Shard {
         let mut outgoing = Vec::new();
         for run in runs {
             let is_latest = latest == Some(run.key.run);
+            let was_open = run.is_shown_open();
             if let Some(due) = run.write(self.handle.id, is_latest, &self.shared.modules.pins, &mut batch) {
                 self.timers.add(due, &run.key);
             }
+            self.shared.metrics.note_run(&run.namespace, was_open, &run.state);
             // What the run is pinned to has been counted.
             run.turn = None;
             if run.is_closed() {

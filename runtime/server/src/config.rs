@@ -43,6 +43,7 @@ const NOT_SETTINGS: [&str; 12] = [
 
 /// All settings of a server. Durations are text with a unit, such as "10s" or "1m 30s"; sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Where the server listens. Only loopback addresses, unless `auth.required` is set and there is TLS.
@@ -65,10 +66,12 @@ pub struct ServerConfig {
     pub grpc_message_bytes: usize,
     /// How long calls that are under way may take to finish when the server stops.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub drain_time: Duration,
     pub auth: AuthConfig,
     pub tls: TlsConfig,
     pub log: LogConfig,
+    pub metrics: MetricsConfig,
     pub store: StoreConfig,
     pub sandbox: SandboxSettings,
     pub guest: GuestSettings,
@@ -80,6 +83,7 @@ pub struct ServerConfig {
 
 /// `[auth]`: who may do what.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthConfig {
     /// Whether callers must say who they are. Without it everybody may do everything.
@@ -93,6 +97,7 @@ pub struct AuthConfig {
 
 /// `[auth.jwt]`: whose tokens are good. Only asymmetric signatures are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct JwtConfig {
     /// Files with public keys, in PEM.
@@ -115,6 +120,7 @@ pub struct JwtConfig {
 
 /// `[[auth.certificates]]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CertificateConfig {
     /// "cn:NAME" of the subject, "dns:NAME" or "uri:NAME" of the alternative names, or "sha256:DIGEST" of the whole.
@@ -125,6 +131,7 @@ pub struct CertificateConfig {
 
 /// `[tls]`: all paths are of PEM files. They are read when the server starts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
     /// The server's certificate, and those that lead to its authority.
@@ -144,6 +151,7 @@ pub struct TlsConfig {
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     pub format: LogFormat,
@@ -152,6 +160,7 @@ pub struct LogConfig {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -161,8 +170,23 @@ pub enum LogFormat {
     Json,
 }
 
+/// `[metrics]`: what Prometheus is told at `/metrics`, and the server's health at `/health`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Whether they are served.
+    pub enabled: bool,
+    /// Where they are served. Nobody is asked for credentials there: whoever reaches it sees the namespaces' names and
+    /// how much goes on in them.
+    pub ip: IpAddr,
+    /// 0 takes any free port, which the log tells.
+    pub port: u16,
+}
+
 /// `[store]`: the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
     /// Memory for the page cache, in bytes.
@@ -175,6 +199,7 @@ pub struct StoreConfig {
 
 /// `[sandbox]`: what all guests share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SandboxSettings {
     /// Private memory of all cached instances, in bytes.
@@ -187,6 +212,7 @@ pub struct SandboxSettings {
     pub module_bytes: usize,
     /// How long compiling a module may take.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub compile_time: Duration,
     /// Address space of the process that compiles a module, in bytes.
     pub compiler_memory_bytes: u64,
@@ -198,15 +224,24 @@ pub struct SandboxSettings {
 
 /// `[guest]`: what one guest may use. Lowering one of these may break runs that need more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct GuestSettings {
+    /// Linear memory of one instance, in bytes.
     pub memory_bytes: usize,
+    /// Elements of all tables of one instance together.
     pub table_elements: usize,
+    /// Fuel of one activation: about one unit for each WebAssembly instruction. The same on every machine.
     pub fuel_per_activation: u64,
+    /// How long one activation may take, by the clock on the wall: for what fuel does not see.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub activation_time: Duration,
+    /// Commands (activities, timers and the like) of one activation.
     pub commands_per_activation: usize,
+    /// What these commands may have in bytes, together.
     pub command_bytes_per_activation: usize,
+    /// Log lines of one activation, in bytes; what goes beyond is left out.
     pub log_bytes_per_activation: usize,
 }
 
@@ -251,6 +286,7 @@ impl Default for ServerConfig {
             auth: AuthConfig::default(),
             tls: TlsConfig::default(),
             log: LogConfig::default(),
+            metrics: MetricsConfig::default(),
             store: StoreConfig::default(),
             sandbox: SandboxSettings::default(),
             guest: GuestSettings::default(),
@@ -295,6 +331,12 @@ impl TlsConfig {
 impl Default for LogConfig {
     fn default() -> LogConfig {
         LogConfig { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> MetricsConfig {
+        MetricsConfig { enabled: false, ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7234 }
     }
 }
 

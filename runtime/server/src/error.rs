@@ -152,6 +152,8 @@ impl From<StoreError> for Fault {
                 let cause = ResourceExhaustedCause::PersistenceStorageLimit;
                 exhausted(message, cause, ResourceExhaustedScope::System)
             }
+            StoreError::BackupUnderWay => Fault(Status::failed_precondition(message)),
+            StoreError::BackupTooSlow { .. } => Fault::overloaded(message),
             StoreError::Corrupt { .. }
             | StoreError::Emptied { .. }
             | StoreError::Mismatched { .. }
@@ -262,6 +264,8 @@ mod tests {
             (EngineError::Overloaded("busy".into()), Code::ResourceExhausted),
             (StoreError::Full { dir, free_bytes: 1, needed_bytes: 2 }.into(), Code::ResourceExhausted),
             (StoreError::Io { action: "write", path: PathBuf::new(), source: io }.into(), Code::Unavailable),
+            (StoreError::BackupUnderWay.into(), Code::FailedPrecondition),
+            (StoreError::BackupTooSlow { bytes: 1 }.into(), Code::ResourceExhausted),
             (StoreError::Stopped { cause: "fdatasync".into() }.into(), Code::Unavailable),
             // What somebody has to repair.
             (StoreError::Corrupt { key: "k".into(), what: "crc".into() }.into(), Code::DataLoss),

@@ -1,4 +1,4 @@
-//! Mainspring's front: Temporal's gRPC API, and Mainspring's own `ModuleService`, over the engine.
+//! Mainspring's front: Temporal's gRPC API, and Mainspring's own services, over the engine.
 //!
 //! **What it does.** [`serve`] opens the store, the sandbox and the engine, and answers calls until it is told to stop.
 //! A call is checked ([`mainspring_core::validate`] and this crate's `validate`), handed to the engine, and answered;
@@ -25,11 +25,18 @@
 
 mod auth;
 mod config;
+#[cfg(test)]
+mod config_page;
 mod duration;
 mod error;
+mod exposition;
+#[cfg(test)]
+mod golden;
 mod lifecycle;
 pub mod limits;
+mod metrics;
 mod observe;
+mod process;
 mod rpc;
 mod tls;
 mod token;
@@ -37,7 +44,7 @@ mod validate;
 
 pub use auth::AdminKey;
 pub use config::{
-    AuthConfig, CertificateConfig, ENVIRONMENT_PREFIX, GuestSettings, JwtConfig, LogConfig, LogFormat, LogOverrides, Overrides, SandboxSettings, ServerConfig,
+    AuthConfig, CertificateConfig, ENVIRONMENT_PREFIX, GuestSettings, JwtConfig, LogConfig, LogFormat, LogOverrides, MetricsConfig, Overrides, SandboxSettings, ServerConfig,
     StoreConfig, TlsConfig,
 };
 pub use lifecycle::serve;

@@ -6,9 +6,10 @@ use anyhow::{Context as _, anyhow};
 use mainspring_api::{
     FILE_DESCRIPTOR_SET,
     mainspring::{
-        GatedAccessService, GatedModuleService,
+        GatedAccessService, GatedModuleService, GatedOperationsService,
         access_service_server::{self, AccessServiceServer},
         module_service_server::{self, ModuleServiceServer},
+        operations_service_server::{self, OperationsServiceServer},
     },
     server::{
         operatorservice::{
@@ -25,7 +26,7 @@ use mainspring_engine::Engine;
 use mainspring_sandbox::Sandbox;
 use mainspring_store::{MemoryStore, Store, open_sled};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::{
     codec::CompressionEncoding::Gzip,
     service::Routes,
@@ -36,19 +37,22 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     ServerConfig,
     auth::Access,
-    limits,
+    exposition, limits,
+    metrics::Metrics,
     observe::ObserveLayer,
-    rpc::{Frontend, access, module::Modules, operator::Operator},
+    rpc::{Frontend, access, module::Modules, operations::Operations, operator::Operator},
     tls,
 };
 
 /// What can be asked for by name at `grpc.health.v1.Health`; the empty name is the whole server.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "",
     workflow_service_server::SERVICE_NAME,
     operator_service_server::SERVICE_NAME,
     module_service_server::SERVICE_NAME,
     access_service_server::SERVICE_NAME,
+    operations_service_server::SERVICE_NAME,
+    operations_service_server::SERVICE_NAME,
 ];
 
 /// What every connection's health watches may take of the drain: they would never end by themselves.
@@ -92,6 +96,7 @@ async fn run(
     config.check()?;
     // The port comes first: a second server on it must not touch the data.
     let listener = bind(config.address()).await?;
+    let metrics_listener = exposition::bind(&config.metrics).await?;
     let address = listener.local_addr().context("the address that the server listens on is not known")?;
     config.port = address.port();
     let tls = tls::load(&config.tls)?;
@@ -104,7 +109,11 @@ async fn run(
     let frontend = Frontend { engine: engine.clone(), config: Arc::clone(&config), draining: draining.clone() };
     tokio::spawn(access.clone().keep_up(draining.clone()));
     let (health, routes) = routes(frontend, access).await?;
-    let mut serving = start(listener, tls, routes, draining.clone())?;
+    let metrics = Arc::new(Metrics::new(engine.metrics(), engine.commit_metrics()));
+    let mut serving = start(listener, tls, routes, Arc::clone(&metrics), draining.clone())?;
+    let exposed = metrics_listener
+        .map(|listener| exposition::serve(listener, metrics, engine.clone(), draining.clone()))
+        .map(AbortOnDropHandle::new);
     tracing::info!(%address, namespaces = ?config.namespaces, "ready");
     ready(address);
 
@@ -119,6 +128,11 @@ async fn run(
     drain(serving, health, config.drain_time).await;
     if timeout(config.drain_time, engine.shutdown()).await.is_err() {
         tracing::warn!("the engine did not finish in time; what it has acknowledged is durable");
+    }
+    if let Some(exposed) = exposed {
+        exposed.abort();
+        // It holds the engine, and with it the store.
+        let _ = exposed.await;
     }
     tracing::info!("stopped");
     outcome
@@ -178,6 +192,8 @@ async fn routes(frontend: Frontend, gate: Access) -> anyhow::Result<(HealthRepor
     let access = GatedAccessService { service: access::Access(frontend.clone()), gate: gate.clone() };
     let access =
         AccessServiceServer::new(access).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
+    let operations = GatedOperationsService { service: Operations(frontend.clone()), gate: gate.clone() };
+    let operations = OperationsServiceServer::new(operations).accept_compressed(Gzip);
     let module = ModuleServiceServer::new(GatedModuleService { service: Modules::new(frontend), gate })
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
@@ -195,6 +211,7 @@ async fn routes(frontend: Frontend, gate: Access) -> anyhow::Result<(HealthRepor
         .add_service(operator)
         .add_service(module)
         .add_service(access)
+        .add_service(operations)
         // The temporal CLI compresses what it asks about health, too.
         .add_service(health_service.accept_compressed(Gzip))
         .add_service(reflection_v1)
@@ -213,6 +230,7 @@ fn start(
     listener: TcpListener,
     tls: Option<ServerTlsConfig>,
     routes: Routes,
+    metrics: Arc<Metrics>,
     draining: CancellationToken,
 ) -> anyhow::Result<JoinHandle<Result<(), tonic::transport::Error>>> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -221,7 +239,7 @@ fn start(
         server = server.tls_config(tls).context("[tls]: the certificate, the key or the authority is not right")?;
     }
     let serving = server
-        .layer(ObserveLayer)
+        .layer(ObserveLayer(metrics))
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION)
         .http2_max_pending_accept_reset_streams(Some(limits::ABANDONED_STREAMS))
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))

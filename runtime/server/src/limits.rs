@@ -34,6 +34,8 @@ pub const HISTORY_PAGE_BYTES: usize = 3 * MIB;
 
 /// Largest piece of a module in one message of an upload or download.
 pub const CHUNK_BYTES: usize = MIB;
+/// Pieces of a backup that are read before its client has taken those before them.
+pub const BACKUP_CHUNKS_AHEAD: usize = 4;
 /// Uploads under way: each holds a whole module in memory.
 pub const UPLOADS: usize = 4;
 /// How long an upload may wait for its turn, and for its next piece.

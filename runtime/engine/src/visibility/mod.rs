@@ -32,6 +32,7 @@ use attribute::Source;
 pub use attribute::{ATTRIBUTES, Attribute};
 use condition::{Condition, Test, Value};
 use index::micros;
+pub(crate) use index::open_runs;
 use list::Resume;
 use order::Order;
 use reading::{Effort, Reading};

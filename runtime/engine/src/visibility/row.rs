@@ -36,6 +36,10 @@ impl Shown {
         index::OPEN.contains(&self.place.status).then_some(self.module)
     }
 
+    pub fn is_open(&self) -> bool {
+        index::OPEN.contains(&self.place.status)
+    }
+
     /// All keys at which something stands in lists.
     pub fn keys(&self, run: &RunKey, state: &RunState) -> Vec<Key> {
         let namespace = run.workflow.namespace;

@@ -24,11 +24,12 @@ pub(crate) fn rule(method: &str) -> Option<Rule> {
 
 type Table = &'static [(Rule, &'static [&'static str])];
 
-const TABLES: [(&str, Table); 4] = [
+const TABLES: [(&str, Table); 5] = [
     ("temporal.api.workflowservice.v1.WorkflowService", WORKFLOW_SERVICE),
     ("temporal.api.operatorservice.v1.OperatorService", OPERATOR_SERVICE),
     ("mainspring.v1.ModuleService", MODULE_SERVICE),
     ("mainspring.v1.AccessService", ACCESS_SERVICE),
+    ("mainspring.v1.OperationsService", OPERATIONS_SERVICE),
 ];
 
 /// Those that the server does not offer have their rule, too: who asks must be known to be told even that.
@@ -202,6 +203,9 @@ const MODULE_SERVICE: Table = &[
     // The first message of the stream has the namespace; the handler asks for `Admin` in it.
     (Rule::InHandler, &["DeployModule", "UploadModule"]),
 ];
+
+/// A backup holds the data of all tenants.
+const OPERATIONS_SERVICE: Table = &[(Rule::System(Admin), &["Backup"])];
 
 const ACCESS_SERVICE: Table = &[
     (Rule::Known, &["WhoAmI"]),

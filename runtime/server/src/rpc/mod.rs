@@ -11,6 +11,7 @@ mod migration;
 pub(crate) mod module;
 mod multi;
 mod namespace;
+pub(crate) mod operations;
 pub(crate) mod operator;
 mod query;
 mod reset;
