@@ -154,7 +154,9 @@ impl CredentialsArgs {
     fn on_requests(&self) -> Outcome<Credentials> {
         let authorization = self.api_key().map(|key| {
             let mut value = MetadataValue::try_from(format!("Bearer {}", key.trim())).map_err(|_| {
-                Failure::Usage(anyhow!("--api-key: it has characters that no key has; is it the whole key and no more?"))
+                Failure::Usage(anyhow!(
+                    "--api-key: it has characters that no key has; is it the whole key and no more?"
+                ))
             })?;
             // Kept out of debug output.
             value.set_sensitive(true);
@@ -244,8 +246,12 @@ fn hint(code: Code) -> Option<&'static str> {
         }
         Code::Unimplemented => Some("This server does not offer that."),
         Code::Internal | Code::DataLoss | Code::Unknown => Some("The server's log tells more."),
-        Code::Unauthenticated => Some("Give an API key or a token with --api-key, or a certificate with --tls-cert-path."),
-        Code::PermissionDenied => Some("`mainspring whoami` shows who the server takes you for, and what that permits."),
+        Code::Unauthenticated => {
+            Some("Give an API key or a token with --api-key, or a certificate with --tls-cert-path.")
+        }
+        Code::PermissionDenied => {
+            Some("`mainspring whoami` shows who the server takes you for, and what that permits.")
+        }
         _ => None,
     }
 }
@@ -275,7 +281,8 @@ fn endpoint(address: &str, credentials: &CredentialsArgs) -> Outcome<Endpoint> {
     let host = authority.rsplit_once(':').map_or("", |(host, _)| host);
     let tls = credentials.tls(scheme, matches!(host, "localhost" | "127.0.0.1" | "[::1]"))?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{authority}")).map_err(|_| wrong("is not HOST:PORT"))?;
+    let mut endpoint =
+        Endpoint::from_shared(format!("{scheme}://{authority}")).map_err(|_| wrong("is not HOST:PORT"))?;
     if endpoint.uri().host().is_none_or(str::is_empty) || endpoint.uri().port_u16().is_none() {
         return Err(wrong("is not HOST:PORT"));
     }

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, EngineMetrics, Namespace, activation::Activations, api_keys::ApiKeys, keys::WorkflowKey, matching::Matching, modules::Modules,
-    shard::ShardHandle, updates::UpdateWaiters,
+    EngineError, EngineMetrics, Namespace, activation::Activations, api_keys::ApiKeys, keys::WorkflowKey,
+    matching::Matching, modules::Modules, shard::ShardHandle, updates::UpdateWaiters,
 };
 
 pub struct Shared {

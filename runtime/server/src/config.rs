@@ -107,6 +107,7 @@ pub struct JwtConfig {
     pub jwks: Option<String>,
     /// How often the set is read again. A token of a key that is not in it has it read sooner.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub refresh: Duration,
     /// What the claim `iss` must be.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -611,7 +612,8 @@ mod tests {
         for ip in ["0.0.0.0", "192.168.1.1", "::"] {
             let message = refusal(&format!("ip = \"{ip}\""), &[]);
             assert!(message.contains("auth.required") && message.contains(ip), "{message}");
-            let auth = format!("ip = \"{ip}\"\n[auth]\nrequired = true\nadmin_key_hashes = [\"sha256:{}\"]\n", "0".repeat(64));
+            let auth =
+                format!("ip = \"{ip}\"\n[auth]\nrequired = true\nadmin_key_hashes = [\"sha256:{}\"]\n", "0".repeat(64));
             let message = refusal(&auth, &[]);
             assert!(message.contains("tls.certificate") && message.contains(ip), "{message}");
             let open = format!("{auth}[tls]\nended_by_proxy = true\n");

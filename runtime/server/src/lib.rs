@@ -44,8 +44,8 @@ mod validate;
 
 pub use auth::AdminKey;
 pub use config::{
-    AuthConfig, CertificateConfig, ENVIRONMENT_PREFIX, GuestSettings, JwtConfig, LogConfig, LogFormat, LogOverrides, MetricsConfig, Overrides, SandboxSettings, ServerConfig,
-    StoreConfig, TlsConfig,
+    AuthConfig, CertificateConfig, ENVIRONMENT_PREFIX, GuestSettings, JwtConfig, LogConfig, LogFormat, LogOverrides,
+    MetricsConfig, Overrides, SandboxSettings, ServerConfig, StoreConfig, TlsConfig,
 };
 pub use lifecycle::serve;
 

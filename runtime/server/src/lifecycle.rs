@@ -186,12 +186,10 @@ async fn routes(frontend: Frontend, gate: Access) -> anyhow::Result<(HealthRepor
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(usize::MAX);
     let operator = GatedOperatorService { service: Operator(frontend.clone()), gate: gate.clone() };
-    let operator = OperatorServiceServer::new(operator)
-        .accept_compressed(Gzip)
-        .max_decoding_message_size(message_bytes);
+    let operator =
+        OperatorServiceServer::new(operator).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
     let access = GatedAccessService { service: access::Access(frontend.clone()), gate: gate.clone() };
-    let access =
-        AccessServiceServer::new(access).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
+    let access = AccessServiceServer::new(access).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
     let operations = GatedOperationsService { service: Operations(frontend.clone()), gate: gate.clone() };
     let operations = OperationsServiceServer::new(operations).accept_compressed(Gzip);
     let module = ModuleServiceServer::new(GatedModuleService { service: Modules::new(frontend), gate })

@@ -8,9 +8,9 @@ use common::{MIB, TestServer, expect, long};
 use mainspring_api::mainspring::{
     ActivateVersionRequest, DeleteModuleRequest, DeployModuleRequest, DeployModuleResponse, DeployTarget,
     DescribeDeploymentRequest, DescribeModuleRequest, DownloadModuleRequest, ListDeploymentsRequest,
-    ListModulesRequest, RampVersionRequest, RollbackDeploymentRequest, UndeployModuleRequest, UploadModuleRequest,
-    MigrateWorkflowsRequest, RunSelection, VerifyModuleRequest, run_selection::Sample,
-    UploadModuleResponse, UploadTarget, activate_version_request, ramp_version_request,
+    ListModulesRequest, MigrateWorkflowsRequest, RampVersionRequest, RollbackDeploymentRequest, RunSelection,
+    UndeployModuleRequest, UploadModuleRequest, UploadModuleResponse, UploadTarget, VerifyModuleRequest,
+    activate_version_request, ramp_version_request, run_selection::Sample,
 };
 use tonic::{
     Code::{Aborted, InvalidArgument, NotFound},

@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn what_is_no_key_has_no_id() {
-        for text in ["", "msk_", "msk_0123456789abcdef", "msk_0123456789ABCDEF_x", "0123456789abcdef_x", "msk_../../x_y"] {
+        for text in
+            ["", "msk_", "msk_0123456789abcdef", "msk_0123456789ABCDEF_x", "0123456789abcdef_x", "msk_../../x_y"]
+        {
             assert_eq!(id(text), None, "{text:?}");
         }
     }

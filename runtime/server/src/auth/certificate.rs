@@ -30,7 +30,5 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 
 /// Whether the configuration may name a certificate like this.
 pub(crate) fn is_identity(text: &str) -> bool {
-    ["sha256:", "uri:", "dns:", "cn:"]
-        .iter()
-        .any(|kind| text.strip_prefix(kind).is_some_and(|name| !name.is_empty()))
+    ["sha256:", "uri:", "dns:", "cn:"].iter().any(|kind| text.strip_prefix(kind).is_some_and(|name| !name.is_empty()))
 }

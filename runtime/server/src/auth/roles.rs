@@ -122,9 +122,9 @@ impl Permissions {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Permission> {
-        self.roles
-            .iter()
-            .flat_map(|(namespace, roles)| roles.iter().map(|role| Permission { namespace: namespace.clone(), role: *role }))
+        self.roles.iter().flat_map(|(namespace, roles)| {
+            roles.iter().map(|role| Permission { namespace: namespace.clone(), role: *role })
+        })
     }
 
     pub fn is_empty(&self) -> bool {

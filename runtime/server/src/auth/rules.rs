@@ -195,7 +195,10 @@ const OPERATOR_SERVICE: Table = &[
 const MODULE_SERVICE: Table = &[
     // It changes nothing, but runs the tenant's code on many runs.
     (Rule::Namespace(Write), &["VerifyModule"]),
-    (Rule::Namespace(Read), &["DescribeDeployment", "DescribeModule", "DownloadModule", "ListDeployments", "ListModules"]),
+    (
+        Rule::Namespace(Read),
+        &["DescribeDeployment", "DescribeModule", "DownloadModule", "ListDeployments", "ListModules"],
+    ),
     (
         Rule::Namespace(Admin),
         &["ActivateVersion", "DeleteModule", "MigrateWorkflows", "RampVersion", "RollbackDeployment", "UndeployModule"],
@@ -225,7 +228,8 @@ mod tests {
     /// Every method of every service that the server is described with.
     fn methods() -> BTreeSet<String> {
         let set = prost_types_plain::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
-        let services = set.file.iter().flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
+        let services =
+            set.file.iter().flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
         services
             .flat_map(|(package, service)| {
                 service.method.iter().map(move |method| format!("/{package}.{}/{}", service.name(), method.name()))
@@ -281,7 +285,8 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_has_no_rule() {
-        for method in ["", "/", "StartWorkflowExecution", "/x/StartWorkflowExecution", "/mainspring.v1.ModuleService/X"] {
+        for method in ["", "/", "StartWorkflowExecution", "/x/StartWorkflowExecution", "/mainspring.v1.ModuleService/X"]
+        {
             assert_eq!(rule(method), None, "{method:?}");
         }
     }

@@ -70,7 +70,10 @@ impl Access {
 
     async fn revoke(&self, caller: &Caller, request: RevokeApiKeyRequest) -> Result<RevokeApiKeyResponse, Fault> {
         if !is_id(&request.id) {
-            return Err(Fault::invalid(format!("{:?} is no id of an API key: it has 16 hexadecimal digits.", request.id)));
+            return Err(Fault::invalid(format!(
+                "{:?} is no id of an API key: it has 16 hexadecimal digits.",
+                request.id
+            )));
         }
         // Who may not revoke it is not told whether it is there.
         let missing = || mainspring_core::Rejection::not_found(format!("there is no API key {}", request.id));

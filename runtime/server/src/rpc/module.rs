@@ -8,11 +8,10 @@ use mainspring_api::mainspring::{
     ActivateVersionRequest, ActivateVersionResponse, DeleteModuleRequest, DeleteModuleResponse, DeployModuleRequest,
     DeployModuleResponse, DescribeDeploymentRequest, DescribeDeploymentResponse, DescribeModuleRequest,
     DescribeModuleResponse, DownloadModuleRequest, DownloadModuleResponse, GuestLimits, ListDeploymentsRequest,
-    ListDeploymentsResponse, ListModulesRequest, ListModulesResponse, MigrateWorkflowsRequest, MigrateWorkflowsResponse,
-    Module, ModuleInfo, ModuleUse,
-    RampVersionRequest, RampVersionResponse, RollbackDeploymentRequest, RollbackDeploymentResponse,
-    UndeployModuleRequest, UndeployModuleResponse, UploadModuleRequest, UploadModuleResponse, VerifyModuleRequest,
-    VerifyModuleResponse, WorkflowDefinition,
+    ListDeploymentsResponse, ListModulesRequest, ListModulesResponse, MigrateWorkflowsRequest,
+    MigrateWorkflowsResponse, Module, ModuleInfo, ModuleUse, RampVersionRequest, RampVersionResponse,
+    RollbackDeploymentRequest, RollbackDeploymentResponse, UndeployModuleRequest, UndeployModuleResponse,
+    UploadModuleRequest, UploadModuleResponse, VerifyModuleRequest, VerifyModuleResponse, WorkflowDefinition,
     module_service_server::ModuleService,
 };
 use mainspring_core::validate as core_validate;
