@@ -21,7 +21,7 @@ pub fn replay(
         return Err(TaskFailure::history(0, "it has no events"));
     }
     let module_digest = module.digest;
-    let mut run = Run::new(key.clone(), module);
+    let mut run = Run::new(key.clone(), module, workshop.terms.clone());
     let walk = run.walk(workshop, history, None)?;
     Ok(ReplayReport {
         events: history.len() as u64,
