@@ -23,13 +23,17 @@ impl Engine {
         {
             return Ok(Deployed { module: shared.modules.module(&deployment.digest)?, deployment, unchanged: true });
         }
+        self.check_module(namespace, &digest, bytes.len() as u64)?;
+        let place = shared.meter(queue.namespace).compile_place().await;
         let sandbox = shared.sandbox.clone();
         let loaded = tokio::task::spawn_blocking(move || sandbox.load(&bytes).map(|description| (description, bytes)));
         let (description, bytes) = loaded.await.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+        drop(place);
         let mut batch = self.home_batch();
         shared.modules.write_deploy(&queue, &description, bytes, &mut batch);
         self.commit(batch).await?;
         shared.modules.activate(queue.clone(), digest);
+        self.recount_modules(queue.namespace)?;
         self.announce(queue.clone());
         let deployment = shared
             .modules

@@ -16,6 +16,7 @@ use crate::{
     matching::{Matching, QueueKey},
     modules::Modules,
     open,
+    quota::Quotas,
     run::{Reply, Work},
     shard::{Request, Shard, ShardHandle, channel},
     updates::UpdateWaiters,
@@ -42,6 +43,9 @@ impl Engine {
         let shards = open::setup_shards(&*store, config.shards)?;
         let namespaces = open::setup_namespaces(&*store, &config.namespaces)?;
         let modules = Arc::new(Modules::open(Arc::clone(&store), &namespaces.ids())?);
+        let guest = sandbox.config().limits.clone();
+        let cached_bytes = sandbox.config().instance_cache_bytes;
+        let quotas = Arc::new(Quotas::open(&*store, &namespaces, config.quota, guest, cached_bytes)?);
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
         let activations = Activations::start(
@@ -50,6 +54,7 @@ impl Engine {
             Arc::clone(&modules),
             Arc::clone(&store),
             Arc::clone(&committer),
+            Arc::clone(&quotas),
         )
         .map_err(no_thread)?;
         let (handles, queues): (Vec<_>, Vec<_>) = (0..shards).map(|number| channel(ShardId(number))).unzip();
@@ -62,6 +67,7 @@ impl Engine {
             notifier: Notifier::default(),
             namespaces,
             activations,
+            quotas,
             updates: UpdateWaiters::default(),
             shards: handles,
             failure,
@@ -70,8 +76,10 @@ impl Engine {
         for (handle, requests) in shared.shards.iter().zip(queues) {
             let capacity = config.runs_in_memory_per_shard;
             opened.push(Shard::open(handle.clone(), requests, Arc::clone(&shared), capacity)?);
+            open::count_runs(&shared, handle.id)?;
             open::queue_ready_activities(&shared, handle.id)?;
         }
+        open::count_modules(&shared)?;
         let mut threads = Vec::new();
         for (number, shard) in opened.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || shard.run());

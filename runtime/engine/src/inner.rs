@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     EngineError, Namespace, activation::Activations, keys::WorkflowKey, matching::Matching, modules::Modules,
-    shard::ShardHandle, updates::UpdateWaiters,
+    quota::Quotas, shard::ShardHandle, updates::UpdateWaiters,
 };
 
 pub struct Shared {
@@ -23,6 +23,7 @@ pub struct Shared {
     pub notifier: Notifier,
     pub namespaces: Namespaces,
     pub activations: Activations,
+    pub quotas: Arc<Quotas>,
     pub updates: UpdateWaiters,
     /// All of them, by number.
     pub shards: Vec<ShardHandle>,

@@ -16,6 +16,7 @@
 //! | `d` | namespace, task queue | `DeploymentRow` |
 //! | `i` | digest | `ModuleRow` |
 //! | `b` | digest | the module's bytes |
+//! | `q` | namespace | `QuotaRow`: the quotas that were set for it |
 //! | `u` | namespace, digest | nothing: the namespace has uploaded the module |
 //!
 //! Numbers are big-endian, so that byte order is number order. Workflow ids carry their length first.
@@ -216,6 +217,10 @@ pub fn module(digest: &Digest) -> Key {
 
 pub fn module_bytes(digest: &Digest) -> Key {
     [b"b", digest.as_bytes().as_slice()].concat()
+}
+
+pub fn quota(namespace: Uuid) -> Key {
+    [b"q", namespace.as_bytes().as_slice()].concat()
 }
 
 pub fn uploads(namespace: Uuid) -> Key {

@@ -3,7 +3,8 @@
 //!
 //! It knows neither gRPC (that is the server's) nor wasmtime (the sandbox's), and it does not care who executes a
 //! workflow task. Start reading at [`Engine`], then `shard`: the single writer of its runs; `run` turns a step into a
-//! batch, `keys` says where each record lives.
+//! batch, `keys` says where each record lives, `quota` what each
+//! namespace may use.
 
 mod activation;
 mod activities;
@@ -20,6 +21,7 @@ mod matching;
 mod modules;
 mod open;
 mod queries;
+mod quota;
 mod rows;
 mod run;
 mod shard;
@@ -34,6 +36,7 @@ pub use engine::Engine;
 pub use error::EngineError;
 pub use mainspring_sandbox::Question;
 pub use queries::{QueryReply, WorkflowQuery};
+pub use quota::{NamespaceQuota, Quota, QuotaExceeded, RequestKind, Usage};
 pub use types::{
     ActivityTarget, ActivityTask, Backlog, Deployed, DeployedModule, Deployment, EngineConfig, HistoryPage,
     HistoryQuery, ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,

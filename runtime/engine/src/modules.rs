@@ -134,6 +134,22 @@ impl Modules {
         }
     }
 
+    pub fn has(&self, namespace: Uuid, digest: &Digest) -> Result<bool, EngineError> {
+        Ok(self.store.get(&keys::upload(namespace, digest))?.is_some())
+    }
+
+    /// How many modules a namespace has uploaded, and their bytes.
+    pub fn total(&self, namespace: Uuid) -> Result<(u64, u64), EngineError> {
+        let uploads = keys::uploads(namespace);
+        let (mut count, mut bytes) = (0, 0);
+        for_each_row(&*self.store, &uploads, &prefix_end(&uploads), |key, _| {
+            count += 1;
+            bytes += self.module(&digest(&key[uploads.len()..])?)?.size_bytes;
+            Ok(())
+        })?;
+        Ok((count, bytes))
+    }
+
     pub fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, EngineError> {
         let found = self.store.get(&keys::module_bytes(digest))?;
         found.ok_or_else(|| EngineError::ModuleNotFound(digest.to_string()))

@@ -19,7 +19,7 @@ use crate::{
 impl Shard {
     /// The module that must run now: the run has a ready workflow task, and a module to run it on.
     pub(super) fn module_for(&self, run: &LoadedRun) -> Option<Digest> {
-        if !run.state.has_ready_workflow_task() {
+        if !run.state.has_ready_workflow_task() || !self.shared.meter(run.key.workflow.namespace).may_run() {
             return None;
         }
         if let Some(pinned) = &run.state.module {
