@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let api = file.package().starts_with("temporal.api.");
         file.service.retain(|service| api && SERVED.contains(&service.name()));
     }
-    let own = protox::compile(["mainspring/v1/module_service.proto"], ["proto"])?;
+    let own = protox::compile(["mainspring/v1/module_service.proto", "mainspring/v1/quota_service.proto"], ["proto"])?;
     let own = FileDescriptorSet::decode(own.encode_to_vec().as_slice())?;
 
     // Every message that a history or an RPC can hold, for reflection and for canonical JSON.

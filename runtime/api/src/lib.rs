@@ -1,4 +1,4 @@
-//! The vocabulary that every other crate speaks: Temporal's API messages, and Mainspring's own `ModuleService`.
+//! The vocabulary that every other crate speaks: Temporal's API messages, and Mainspring's own services.
 //!
 //! The messages are re-exported from `temporalio-protos`; the server stubs are generated here from the descriptors
 //! that it publishes. This crate holds no logic beyond [`json`], the canonical JSON form of any message.
@@ -31,7 +31,7 @@ pub mod server {
     }
 }
 
-/// `mainspring.v1`: messages, server stub and client of the module service.
+/// `mainspring.v1`: messages, server stubs and clients of the services of our own.
 #[allow(missing_docs, clippy::all)]
 pub mod mainspring {
     include!(concat!(env!("OUT_DIR"), "/mainspring.v1.rs"));

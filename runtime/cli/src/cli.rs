@@ -8,7 +8,7 @@ use crate::{
     logging, module,
     new::{self, NewArgs},
     output::Format,
-    replay, server, store, workflow,
+    quota, replay, server, store, usage, workflow,
 };
 
 /// Durable workflows in one binary, behind Temporal's gRPC API.
@@ -45,6 +45,11 @@ enum Verb {
     /// Start, inspect and change workflow executions
     #[command(subcommand)]
     Workflow(workflow::Verb),
+    /// Show and set what a namespace may use
+    #[command(subcommand)]
+    Quota(quota::Verb),
+    /// Show what a namespace uses
+    Usage(usage::UsageArgs),
     /// Run a module against a recorded history, offline, and compare every command
     Replay(replay::ReplayArgs),
     /// Inspect a data directory
@@ -66,6 +71,8 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Server(args) => server::server(args),
         Verb::Module(verb) => client(module::run(verb)),
         Verb::Workflow(verb) => client(workflow::run(verb)),
+        Verb::Quota(verb) => client(quota::run(verb)),
+        Verb::Usage(args) => client(usage::run(args)),
         Verb::New(args) => new::run(&args),
         Verb::Build(args) => {
             logging::start_client();

@@ -5,7 +5,7 @@ use std::{env, error::Error as _, fs, os::unix::fs::MetadataExt as _, time::Dura
 use anyhow::anyhow;
 use clap::Args;
 use mainspring_api::{
-    mainspring::module_service_client::ModuleServiceClient,
+    mainspring::{module_service_client::ModuleServiceClient, quota_service_client::QuotaServiceClient},
     workflowservice::workflow_service_client::WorkflowServiceClient,
 };
 use tonic::{
@@ -46,6 +46,7 @@ pub struct ConnectionArgs {
 pub struct Client {
     pub workflows: WorkflowServiceClient<Channel>,
     pub modules: ModuleServiceClient<Channel>,
+    pub quotas: QuotaServiceClient<Channel>,
     pub namespace: String,
     pub identity: String,
 }
@@ -72,6 +73,7 @@ impl Client {
         })?;
         Ok(Client {
             workflows: WorkflowServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            quotas: QuotaServiceClient::new(channel.clone()),
             modules: ModuleServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
             namespace,
             identity: format!("mainspring-cli:{}@{}", user(), host()),

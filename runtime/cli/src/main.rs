@@ -1,6 +1,6 @@
 //! `mainspring`: the server and everything that one asks of it, in one binary.
 //!
-//! **What it does.** `dev` and `server` run the whole server in this process; `module` and `workflow` are clients that
+//! **What it does.** `dev` and `server` run the whole server in this process; `module`, `workflow`, `quota` and `usage` are clients that
 //! speak gRPC, like anybody else's; `replay` and `store verify` work on files, without a server; `build` and `new` are for
 //! those who write workflows.
 //!
@@ -24,9 +24,11 @@ mod module;
 mod new;
 mod output;
 mod payload;
+mod quota;
 mod replay;
 mod server;
 mod store;
+mod usage;
 mod watch;
 mod workflow;
 

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 27] = [
+const VERBS: [&[&str]; 32] = [
     &[],
     &["dev"],
     &["server"],
@@ -31,6 +31,11 @@ const VERBS: [&[&str]; 27] = [
     &["workflow", "signal"],
     &["workflow", "reset"],
     &["workflow", "delete"],
+    &["quota"],
+    &["quota", "show"],
+    &["quota", "set"],
+    &["quota", "reset"],
+    &["usage"],
     &["replay"],
     &["store"],
     &["store", "verify"],

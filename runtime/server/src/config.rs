@@ -13,7 +13,7 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use mainspring_core::validate;
-use mainspring_engine::EngineConfig;
+use mainspring_engine::{EngineConfig, Quota};
 use mainspring_sandbox::{GuestLimits, SandboxConfig};
 use mainspring_store::SledOptions;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,8 @@ pub struct ServerConfig {
     pub store: StoreConfig,
     pub sandbox: SandboxSettings,
     pub guest: GuestSettings,
+    /// What each namespace may use.
+    pub quota: Quota,
 }
 
 /// `[log]`
@@ -166,6 +168,7 @@ impl Default for ServerConfig {
             store: StoreConfig::default(),
             sandbox: SandboxSettings::default(),
             guest: GuestSettings::default(),
+            quota: Quota::default(),
         }
     }
 }
@@ -260,6 +263,9 @@ impl ServerConfig {
             limits::GRPC_MESSAGE_BYTES_MIN
         );
         ensure!(self.sandbox.compiles_at_once > 0, "sandbox.compiles_at_once: must be at least 1");
+        if let Err(problem) = self.quota.check() {
+            bail!("quota.{problem}");
+        }
         ensure!(self.sandbox.loaded_modules > 0, "sandbox.loaded_modules: must be at least 1");
         Ok(())
     }
@@ -280,6 +286,7 @@ impl ServerConfig {
             namespaces: self.namespaces.clone(),
             activation_threads: if self.activation_threads == 0 { processors() } else { self.activation_threads },
             runs_in_memory_per_shard: self.runs_in_memory_per_shard,
+            quota: self.quota.clone(),
         }
     }
 
@@ -426,6 +433,7 @@ mod tests {
             ("shards = 0", "shards"),
             ("grpc_message_bytes = 1000", "grpc_message_bytes"),
             ("[sandbox]\ncompiles_at_once = 0", "sandbox.compiles_at_once"),
+            ("[quota]\nweight = 0", "quota.weight must be at least 1"),
         ] {
             let message = refusal(file, &[]);
             assert!(message.contains(name), "{message}");

@@ -1,4 +1,4 @@
-//! Mainspring's front: Temporal's gRPC API, and Mainspring's own `ModuleService`, over the engine.
+//! Mainspring's front: Temporal's gRPC API, and Mainspring's own services, over the engine.
 //!
 //! **What it does.** [`serve`] opens the store, the sandbox and the engine, and answers calls until it is told to stop.
 //! A call is checked ([`mainspring_core::validate`] and this crate's `validate`), handed to the engine, and answered;
@@ -29,6 +29,7 @@ mod error;
 mod lifecycle;
 pub mod limits;
 mod observe;
+mod quota;
 mod rpc;
 mod token;
 mod validate;

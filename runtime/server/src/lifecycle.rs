@@ -5,7 +5,10 @@ use std::{future::Future, io::ErrorKind, net::SocketAddr, pin::Pin, sync::Arc, t
 use anyhow::{Context as _, anyhow};
 use mainspring_api::{
     FILE_DESCRIPTOR_SET,
-    mainspring::module_service_server::{self, ModuleServiceServer},
+    mainspring::{
+        module_service_server::{self, ModuleServiceServer},
+        quota_service_server::{self, QuotaServiceServer},
+    },
     server::{
         operatorservice::operator_service_server::{self, OperatorServiceServer},
         workflowservice::workflow_service_server::{self, WorkflowServiceServer},
@@ -26,15 +29,16 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     ServerConfig, limits,
     observe::ObserveLayer,
-    rpc::{Frontend, module::Modules, operator::Operator},
+    rpc::{Frontend, module::Modules, operator::Operator, quota::Quotas},
 };
 
 /// What can be asked for by name at `grpc.health.v1.Health`; the empty name is the whole server.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "",
     workflow_service_server::SERVICE_NAME,
     operator_service_server::SERVICE_NAME,
     module_service_server::SERVICE_NAME,
+    quota_service_server::SERVICE_NAME,
 ];
 
 /// What every connection's health watches may take of the drain: they would never end by themselves.
@@ -142,6 +146,9 @@ async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> 
     let operator = OperatorServiceServer::new(Operator(frontend.clone()))
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes);
+    let quota = QuotaServiceServer::new(Quotas(frontend.clone()))
+        .accept_compressed(Gzip)
+        .max_decoding_message_size(message_bytes);
     let module = ModuleServiceServer::new(Modules::new(frontend))
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
@@ -158,6 +165,7 @@ async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> 
     let routes = Routes::new(workflow)
         .add_service(operator)
         .add_service(module)
+        .add_service(quota)
         // The temporal CLI compresses what it asks about health, too.
         .add_service(health_service.accept_compressed(Gzip))
         .add_service(reflection_v1)

@@ -1,4 +1,5 @@
-//! Around every call: one log line for each failure, and Temporal's words where tonic speaks for itself.
+//! Around every call: its method is known, one log line for each failure, and Temporal's words where tonic speaks for
+//! itself.
 
 use std::{
     future::Future,
@@ -12,6 +13,8 @@ use tonic::{
     codegen::{Service, http},
 };
 use tower::Layer;
+
+use crate::quota::METHOD;
 
 /// What tonic says where no handler is written.
 const STUB: &str = "Not yet implemented";
@@ -54,7 +57,7 @@ where
     fn call(&mut self, request: http::Request<A>) -> Self::Future {
         let path = request.uri().path().to_owned();
         let began = Instant::now();
-        let call = self.inner.call(request);
+        let call = METHOD.scope(path.clone(), self.inner.call(request));
         Box::pin(async move {
             let response = call.await?;
             let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok)

@@ -10,6 +10,7 @@ mod multi;
 mod namespace;
 pub(crate) mod operator;
 mod query;
+pub(crate) mod quota;
 mod reset;
 mod system;
 mod task_queue;
@@ -25,7 +26,11 @@ use mainspring_engine::{Engine, Namespace};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::{ServerConfig, error::Fault};
+use crate::{
+    ServerConfig,
+    error::Fault,
+    quota::{METHOD, admit},
+};
 
 /// What every call can reach.
 #[derive(Clone)]
@@ -43,7 +48,10 @@ impl Frontend {
             return Err(Fault::invalid("Namespace is empty."));
         }
         core_validate::optional_name("Namespace", name)?;
-        Ok(self.engine.namespace(name)?)
+        let namespace = self.engine.namespace(name)?;
+        // Every call with a namespace comes through here, before anything is done about it.
+        METHOD.try_with(|method| admit(&self.engine, method, name)).unwrap_or(Ok(()))?;
+        Ok(namespace)
     }
 
     /// A call that may be held for long: nothing, where the server stops first. Dropping it drops what it waits for.
