@@ -6,7 +6,7 @@
 #   make bench     Mainspring beside the Temporal dev server, in one run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench bench-languages setup languages clean-demo
+.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench bench-languages bench-neighbours setup languages clean-demo
 SHELL := /bin/bash
 
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -65,6 +65,10 @@ bench: guests ## Mainspring beside the Temporal dev server, the store and the sa
 bench-languages: guests ## The order workflow in each guest language, side by side
 	cargo build --release $(workspace) --bins --examples
 	E2E_PROFILE=release $(python) tests/bench/languages.py
+
+bench-neighbours: guests ## One tenant's orders alone and beside a hostile tenant; SECONDS=300 says how long
+	cargo build --release $(workspace) --bins
+	E2E_PROFILE=release $(python) tests/bench/neighbours.py --seconds $(or $(SECONDS),300)
 
 build: setup ## The server
 	cargo build $(workspace)
