@@ -6,7 +6,7 @@
 #   make bench     Mainspring beside the Temporal dev server, in one run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench bench-languages fuzz fuzz-keep setup languages clean-demo
+.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench bench-languages bench-neighbours fuzz fuzz-keep setup languages clean-demo
 SHELL := /bin/bash
 
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -87,6 +87,9 @@ fuzz-keep:
 	    nice -n 19 $(target)/debug/fuzz_$$door -merge=1 $$least fuzz/corpus/$$door 2>/dev/null || exit 1; \
 	    mkdir -p fuzz/corpora; tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $$least -cf - . \
 	        | gzip -9n > fuzz/corpora/$$door.tar.gz; rm -r $$least; done
+bench-neighbours: guests ## One tenant's orders alone and beside a hostile tenant; SECONDS=300 says how long
+	cargo build --release $(workspace) --bins
+	E2E_PROFILE=release $(python) tests/bench/neighbours.py --seconds $(or $(SECONDS),300)
 
 build: setup ## The server
 	cargo build $(workspace)

@@ -9,7 +9,7 @@ use crate::{
     key, logging, module,
     new::{self, NewArgs},
     output::{self, Format},
-    replay, server, store, workflow,
+    quota, replay, server, store, usage, workflow,
 };
 
 /// Durable workflows in one binary, behind Temporal's gRPC API.
@@ -51,6 +51,11 @@ enum Verb {
     /// Start, inspect and change workflow executions
     #[command(subcommand)]
     Workflow(workflow::Verb),
+    /// Show and set what a namespace may use
+    #[command(subcommand)]
+    Quota(quota::Verb),
+    /// Show what a namespace uses
+    Usage(usage::UsageArgs),
     /// Run a module against a recorded history, offline, and compare every command
     Replay(replay::ReplayArgs),
     /// Check a data directory, back a server up, and restore
@@ -94,6 +99,8 @@ pub fn run(cli: Cli) -> Outcome {
             clap_complete::generate(args.shell, &mut Cli::command(), "mainspring", &mut script);
             Ok(output::print_text(&String::from_utf8_lossy(&script))?)
         }
+        Verb::Quota(verb) => client(quota::run(verb)),
+        Verb::Usage(args) => client(usage::run(args)),
         Verb::New(args) => new::run(&args),
         Verb::Build(args) => {
             logging::start_client();

@@ -14,7 +14,7 @@ use clap::Args;
 use mainspring_api::{
     mainspring::{
         access_service_client::AccessServiceClient, module_service_client::ModuleServiceClient,
-        operations_service_client::OperationsServiceClient,
+        operations_service_client::OperationsServiceClient, quota_service_client::QuotaServiceClient,
     },
     workflowservice::workflow_service_client::WorkflowServiceClient,
 };
@@ -103,6 +103,7 @@ pub struct Client {
     pub modules: ModuleServiceClient<Connection>,
     pub access: AccessServiceClient<Connection>,
     pub operations: OperationsServiceClient<Connection>,
+    pub quotas: QuotaServiceClient<Connection>,
     pub namespace: String,
     pub identity: String,
 }
@@ -139,6 +140,7 @@ impl Client {
             workflows: WorkflowServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             modules: ModuleServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             access: AccessServiceClient::new(channel.clone()),
+            quotas: QuotaServiceClient::new(channel.clone()),
             operations: OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
             namespace,
             identity: format!("mainspring-cli:{}@{}", user(), host()),

@@ -1,7 +1,7 @@
 //! `mainspring`: the server and everything that one asks of it, in one binary.
 //!
-//! **What it does.** `dev` and `server` run the whole server in this process; `module`, `workflow` and `key` are clients that
-//! speak gRPC, like anybody else's; `replay` and most of `store` work on files, without a server; `build` and `new` are for
+//! **What it does.** `dev` and `server` run the whole server in this process; `module`, `workflow`, `quota`,
+//! `usage` and `key` are clients that speak gRPC, like anybody else's; `replay` and most of `store` work on files, without a server; `build` and `new` are for
 //! those who write workflows. `compile-module`, which no help shows, is the process that a server starts for each upload.
 //!
 //! **What it never does.** It decides nothing about workflows: it turns flags into requests and answers into text. Data
@@ -27,12 +27,14 @@ mod module;
 mod new;
 mod output;
 mod payload;
+mod quota;
 mod replay;
 mod replay_store;
 mod server;
 mod store;
 mod sweep;
 mod verify;
+mod usage;
 mod watch;
 mod workflow;
 

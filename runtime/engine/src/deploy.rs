@@ -75,12 +75,13 @@ impl Engine {
         identity: &str,
     ) -> Result<Module, EngineError> {
         let id = self.shared().namespaces.id(namespace)?;
-        let (engine, identity) = (self.clone(), identity.to_owned());
+        let (engine, identity, name) = (self.clone(), identity.to_owned(), namespace.to_owned());
         // Brought to its end even where nobody waits any more: what was compiled is then there for the next try.
         let taken = tokio::spawn(async move {
             let shared = Arc::clone(engine.shared());
             let checked = tokio::task::spawn_blocking({
-                let shared = Arc::clone(&shared);
+                let (shared, engine_for_check, name) = (Arc::clone(&shared), engine.clone(), name.clone());
+                let runtime = tokio::runtime::Handle::current();
                 move || {
                     let digest = Digest::of(&bytes);
                     if let Some(expected) = expected.filter(|expected| *expected != digest) {
@@ -90,6 +91,8 @@ impl Engine {
                     match shared.modules.module(id, &digest)? {
                         Some(module) => Ok((Some(module), None)),
                         None => {
+                            engine_for_check.check_module(&name, &digest, bytes.len() as u64)?;
+                            let _place = runtime.block_on(shared.meter(id).compile_place());
                             shared.sandbox.load(&bytes).map(|it| (None, Some((it, bytes)))).map_err(EngineError::from)
                         }
                     }
@@ -104,6 +107,7 @@ impl Engine {
             shared.modules.write_module(id, &description, bytes, &identity, &mut batch)?;
             engine.write_end_of_upload(id, &description.digest, &mut batch)?;
             engine.commit(batch).await?;
+            engine.recount_modules(id)?;
             let module = shared.modules.module(id, &description.digest)?;
             module.ok_or_else(|| EngineError::ModuleNotFound(description.digest.to_string()))
         });
@@ -241,6 +245,7 @@ impl Engine {
             known
         });
         self.commit(batch).await?;
+        self.recount_modules(id)?;
         for (queue, versions) in queues {
             modules.put_versions(queue, versions);
         }

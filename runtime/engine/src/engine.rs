@@ -18,6 +18,7 @@ use crate::{
     matching::{Matching, QueueKey},
     modules::Modules,
     open, pins,
+    quota::Quotas,
     run::{Reply, Work},
     shard::{Request, Shard, ShardHandle, channel},
     updates::UpdateWaiters,
@@ -46,6 +47,9 @@ impl Engine {
         pins::setup_index(&*store)?;
         let modules = Arc::new(Modules::open(Arc::clone(&store), &namespaces.ids())?);
         let api_keys = ApiKeys::open(&*store)?;
+        let guest = sandbox.config().limits.clone();
+        let cached_bytes = sandbox.config().instance_cache_bytes;
+        let quotas = Arc::new(Quotas::open(&*store, &namespaces, config.quota, guest, cached_bytes)?);
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
         let metrics = EngineMetrics::default();
@@ -57,6 +61,7 @@ impl Engine {
             Arc::clone(&modules),
             Arc::clone(&store),
             Arc::clone(&committer),
+            Arc::clone(&quotas),
         )
         .map_err(no_thread)?;
         let (handles, queues): (Vec<_>, Vec<_>) = (0..shards).map(|number| channel(ShardId(number))).unzip();
@@ -71,6 +76,7 @@ impl Engine {
             namespaces,
             activations,
             metrics,
+            quotas,
             updates: UpdateWaiters::default(),
             sweep_threads: config.activation_threads.max(1),
             shards: handles,
@@ -80,8 +86,10 @@ impl Engine {
         for (handle, requests) in shared.shards.iter().zip(queues) {
             let capacity = config.runs_in_memory_per_shard;
             opened.push(Shard::open(handle.clone(), requests, Arc::clone(&shared), capacity)?);
+            open::count_runs(&shared, handle.id)?;
             open::queue_ready_activities(&shared, handle.id)?;
         }
+        open::count_modules(&shared)?;
         let mut threads = Vec::new();
         for (number, shard) in opened.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || shard.run());

@@ -5,6 +5,8 @@ use mainspring_core::Rejection;
 use mainspring_sandbox::ModuleError;
 use mainspring_store::StoreError;
 
+use crate::QuotaExceeded;
+
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The run's state machine refused the input, or the input is invalid.
@@ -32,6 +34,9 @@ pub enum EngineError {
     /// Too much is waiting already.
     #[error("{0}")]
     Overloaded(String),
+    /// The namespace has used what it may.
+    #[error(transparent)]
+    QuotaExceeded(#[from] QuotaExceeded),
     /// What is stored cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),

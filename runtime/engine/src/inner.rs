@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     EngineError, EngineMetrics, Namespace, activation::Activations, api_keys::ApiKeys, keys::WorkflowKey,
-    matching::Matching, modules::Modules, shard::ShardHandle, updates::UpdateWaiters,
+    matching::Matching, modules::Modules, quota::Quotas, shard::ShardHandle, updates::UpdateWaiters,
 };
 
 pub struct Shared {
@@ -25,6 +25,7 @@ pub struct Shared {
     pub namespaces: Namespaces,
     pub activations: Activations,
     pub metrics: EngineMetrics,
+    pub quotas: Arc<Quotas>,
     pub updates: UpdateWaiters,
     /// Threads of one sweep.
     pub sweep_threads: usize,

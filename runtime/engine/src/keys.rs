@@ -20,6 +20,7 @@
 //! | `y` | namespace, digest | `PartialRow`: an upload has begun and has not ended |
 //! | `z` | namespace, digest, offset | a part of such an upload |
 //! | `k` | id | `ApiKeyRow` |
+//! | `q` | namespace | `QuotaRow`: the quotas that were set for it |
 //!
 //! Numbers are big-endian, so that byte order is number order. Workflow ids carry their length first.
 
@@ -223,6 +224,10 @@ pub fn module(digest: &Digest) -> Key {
 
 pub fn module_bytes(digest: &Digest) -> Key {
     [b"b", digest.as_bytes().as_slice()].concat()
+}
+
+pub fn quota(namespace: Uuid) -> Key {
+    [b"q", namespace.as_bytes().as_slice()].concat()
 }
 
 pub fn uploads(namespace: Uuid) -> Key {

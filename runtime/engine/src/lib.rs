@@ -3,7 +3,8 @@
 //!
 //! It knows neither gRPC (that is the server's) nor wasmtime (the sandbox's), and it does not care who executes a
 //! workflow task. Start reading at [`Engine`], then `shard`: the single writer of its runs; `run` turns a step into a
-//! batch, `keys` says where each record lives.
+//! batch, `keys` says where each record lives, `quota` what each
+//! namespace may use.
 
 mod activation;
 mod activities;
@@ -25,6 +26,7 @@ mod modules;
 mod open;
 mod pins;
 mod queries;
+mod quota;
 mod rows;
 mod run;
 mod shard;
@@ -51,6 +53,7 @@ pub use metrics::{ActivationLabels, ClosedLabels, EngineMetrics, EngineStats, Na
 pub use migration::{MigratedRun, MigrationOutcome, MigrationRequest, MigrationSummary};
 pub use queries::{QueryReply, WorkflowQuery};
 pub use sweep::{RunSelection, Sample, Sweep};
+pub use quota::{NamespaceQuota, Quota, QuotaExceeded, RequestKind, Usage};
 pub use types::{
     ActivityTarget, ActivityTask, Backlog, Deployed, Deployment, EngineConfig, HistoryPage, HistoryQuery, ListPage,
     Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,

@@ -4,6 +4,18 @@ use std::time::Duration;
 
 /// Requests that may wait for one shard; more are refused, so that a slow disk shows at the client and not in memory.
 pub const REQUESTS_PER_SHARD: usize = 10_000;
+/// Requests of one namespace that are taken all the same: a flood of another one fills the queue of nobody else.
+pub const REQUESTS_OF_EVERY_NAMESPACE: usize = 500;
+/// Requests that a shard takes out of its channel at once, to have the namespaces take turns.
+pub const REQUESTS_AT_ONCE: usize = 1_000;
+/// The largest weight: with more, those of the least would wait for ever.
+pub const WEIGHT_MAX: u64 = 10_000;
+/// The longest burst: what was not used yesterday is no reason to take everything today.
+pub const BURST_SECONDS_MAX: u64 = 60;
+/// A workflow's turn that is further away than this is not waited for by what led to it: far above what a commit takes.
+pub const TURN_IS_LATE: Duration = Duration::from_millis(100);
+/// How often the log says that a namespace's log lines are dropped.
+pub const DROPPED_LOG_TOLD: Duration = Duration::from_secs(10);
 /// Requests that may wait for one run while its activation runs.
 pub const REQUESTS_PER_RUN: usize = 2_000;
 /// Events of one step, in bytes: what has waited for a run is taken in portions of about this size.

@@ -197,6 +197,19 @@ impl Modules {
         };
         let rows = self.store.scan(&start, &prefix_end(&uploads), false, count)?;
         rows.iter().map(|(key, _)| digest(&key[uploads.len()..])).collect()
+}
+
+    /// How many modules a namespace has uploaded, and their bytes.
+    pub fn total(&self, namespace: Uuid) -> Result<(u64, u64), EngineError> {
+        let uploads = keys::uploads(namespace);
+        let (mut count, mut bytes) = (0, 0);
+        for_each_row(&*self.store, &uploads, &prefix_end(&uploads), |key, _| {
+            count += 1;
+            let module = self.module(namespace, &digest(&key[uploads.len()..])?)?;
+            bytes += module.map_or(0, |module| module.size_bytes);
+            Ok(())
+        })?;
+        Ok((count, bytes))
     }
 
     pub fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, EngineError> {

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use mainspring_core::{Time, rows::ActivityRow};
+use mainspring_api::enums::WorkflowExecutionStatus;
+use mainspring_core::{
+    Time,
+    rows::{ActivityRow, RunRow, STARTED},
+};
 use mainspring_store::{Batch, ShardId, Store, prefix_end};
 use prost::Message;
 use uuid::Uuid;
@@ -13,6 +17,7 @@ use crate::{
     inner::{Namespaces, Shared},
     keys,
     matching::{QueueKey, ReadyTask},
+    quota::Delta,
     rows::{NamespaceRow, decode},
     run::for_each_row,
     visibility::open_runs,
@@ -84,11 +89,36 @@ pub fn count_open_runs(store: &dyn Store, namespaces: &Namespaces, metrics: &Eng
             Ok(())
         })?;
         metrics.open_runs.get_or_create(&NamespaceLabel { namespace: namespace.name }).set(count);
+}
+
+/// Counts the runs of a shard for the usage of their namespaces.
+pub fn count_runs(shared: &Shared, shard: ShardId) -> Result<(), EngineError> {
+    let prefix = keys::of_shard(b'r', shard);
+    for_each_row(&*shared.store, &prefix, &prefix_end(&prefix), |key, value| {
+        let row: RunRow = decode("run", key, value)?;
+        let Some((_, run, _)) = keys::read_run(key) else {
+            return Err(EngineError::Damaged(format!("run {}", mainspring_store::readable_key(key))));
+        };
+        shared.meter(run.workflow.namespace).apply(Delta {
+            open_runs: i64::from(row.status == i32::from(WorkflowExecutionStatus::Running)),
+            history_bytes: row.history_bytes,
+            row_bytes: i64::try_from(value.len()).unwrap_or(i64::MAX),
+            ..Delta::default()
+        });
+        Ok(())
+    })
+}
+
+/// Counts the modules of each namespace.
+pub fn count_modules(shared: &Shared) -> Result<(), EngineError> {
+    for namespace in shared.namespaces.ids() {
+        let (count, bytes) = shared.modules.total(namespace)?;
+        shared.meter(namespace).set_modules(count, bytes);
     }
     Ok(())
 }
 
-/// Fills the task queues from the activity rows.
+/// Fills the task queues from the activity rows, and counts them.
 pub fn queue_ready_activities(shared: &Shared, shard: ShardId) -> Result<(), EngineError> {
     let prefix = keys::of_shard(b'a', shard);
     let mut ready = Vec::new();
@@ -97,6 +127,11 @@ pub fn queue_ready_activities(shared: &Shared, shard: ShardId) -> Result<(), Eng
         let Some((_, run, rest)) = keys::read_run(key) else {
             return Err(EngineError::Damaged(format!("activity {}", mainspring_store::readable_key(key))));
         };
+        shared.meter(run.workflow.namespace).apply(Delta {
+            row_bytes: i64::try_from(value.len()).unwrap_or(i64::MAX),
+            started_activities: i64::from(row.phase == STARTED),
+            ..Delta::default()
+        });
         if row.phase == 0 {
             let queue = QueueKey { namespace: run.workflow.namespace, name: row.task_queue };
             let task = ReadyTask {

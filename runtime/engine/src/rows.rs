@@ -1,5 +1,7 @@
 //! The engine's own records. A run's are in `mainspring_core::rows`. Tags are never reused.
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 
 use crate::EngineError;
@@ -142,6 +144,13 @@ pub struct ApiKeyRow {
     pub expires: i64,
     #[prost(string, tag = "6")]
     pub created_by: String,
+}
+
+/// The quotas of a namespace that are not the server's defaults.
+#[derive(Clone, PartialEq, Message)]
+pub struct QuotaRow {
+    #[prost(btree_map = "string, uint64", tag = "1")]
+    pub overrides: BTreeMap<String, u64>,
 }
 
 /// Decodes a row; its checksum was right, so what does not decode is not what this version writes.

@@ -15,7 +15,7 @@ use mainspring_api::{
 use mainspring_core::{Time, activity::ActivityRef};
 use mainspring_sandbox::Digest;
 
-use crate::versions::Versions;
+use crate::{Quota, versions::Versions};
 
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -27,6 +27,8 @@ pub struct EngineConfig {
     pub activation_threads: usize,
     /// Runs whose state each shard keeps in memory.
     pub runs_in_memory_per_shard: usize,
+    /// What each namespace may use that has no quota of its own.
+    pub quota: Quota,
 }
 
 /// A namespace, as `DescribeNamespace` tells it.

@@ -282,11 +282,13 @@ impl Engine {
         identity: &str,
     ) -> Result<VerifiedDeployment, EngineError> {
         mainspring_core::validate::name("TaskQueue", &selection.task_queue)?;
+        let place = self.shared().meter(self.shared().namespaces.id(namespace)?).compile_place().await;
         let sandbox = self.shared().sandbox.clone();
         let loaded = tokio::task::spawn_blocking(move || {
             sandbox.load(&bytes).map(|description| InHand { digest: description.digest, bytes })
         });
         let in_hand = Arc::new(loaded.await.map_err(|error| EngineError::Unavailable(error.to_string()))??);
+        drop(place);
         let task_queue = selection.task_queue.clone();
         let modules = Arc::clone(&in_hand);
         let mut sweep =

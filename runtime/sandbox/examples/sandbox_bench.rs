@@ -324,6 +324,7 @@ impl<'a> Run<'a> {
             updates: &[],
             history: self,
             modules: &self.bytes,
+            terms: None,
         };
         let begun = Instant::now();
         let activated = self.sandbox.activate(&task)?;

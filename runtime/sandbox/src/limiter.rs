@@ -28,6 +28,12 @@ impl Limiter {
         }
     }
 
+    /// What it holds already it keeps.
+    pub fn set_limits(&mut self, limits: &GuestLimits) {
+        self.memory_bytes_max = limits.memory_bytes;
+        self.table_elements_max = limits.table_elements;
+    }
+
     pub fn begin_activation(&mut self) {
         self.refused = None;
     }

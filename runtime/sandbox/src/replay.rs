@@ -24,7 +24,8 @@ impl Replay {
             module_digest: module.digest,
             fuel_used: 0,
         };
-        Replay { sandbox, run: Run::new(key.clone(), module), report }
+        let terms = sandbox.workshop().terms.clone();
+        Replay { sandbox, run: Run::new(key.clone(), module, terms), report }
     }
 
     /// The last event that was taken; 0 before the first.

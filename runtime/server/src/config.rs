@@ -14,7 +14,7 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use mainspring_core::{limits::sandbox::COMPILER_MEMORY_BYTES, validate};
-use mainspring_engine::EngineConfig;
+use mainspring_engine::{EngineConfig, Quota};
 use mainspring_sandbox::{Compiler, GuestLimits, SandboxConfig};
 use mainspring_store::SledOptions;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,8 @@ pub struct ServerConfig {
     pub store: StoreConfig,
     pub sandbox: SandboxSettings,
     pub guest: GuestSettings,
+    /// What each namespace may use.
+    pub quota: Quota,
     /// No setting: the command of a compiler's process, which the program that runs the server gives. It comes to
     /// [`mainspring_sandbox::compile_module`] in the same build. Empty, modules are compiled in the server's process.
     #[serde(skip)]
@@ -292,6 +294,7 @@ impl Default for ServerConfig {
             sandbox: SandboxSettings::default(),
             guest: GuestSettings::default(),
             compiler_command: Vec::new(),
+            quota: Quota::default(),
         }
     }
 }
@@ -427,6 +430,9 @@ impl ServerConfig {
             limits::GRPC_MESSAGE_BYTES_MIN
         );
         ensure!(self.sandbox.compiles_at_once > 0, "sandbox.compiles_at_once: must be at least 1");
+        if let Err(problem) = self.quota.check() {
+            bail!("quota.{problem}");
+        }
         ensure!(self.sandbox.loaded_modules > 0, "sandbox.loaded_modules: must be at least 1");
         Ok(())
     }
@@ -473,6 +479,7 @@ impl ServerConfig {
             namespaces: self.namespaces.clone(),
             activation_threads: if self.activation_threads == 0 { processors() } else { self.activation_threads },
             runs_in_memory_per_shard: self.runs_in_memory_per_shard,
+            quota: self.quota.clone(),
         }
     }
 
@@ -640,6 +647,7 @@ mod tests {
             ("[[auth.certificates]]\nidentity = \"cn:a\"\npermissions = [\"a:read\"]", "tls.client_ca"),
             ("[tls]\ncertificate = \"a.pem\"", "tls: give both"),
             ("[tls]\nclient_certificate_required = true", "tls.client_ca"),
+            ("[quota]\nweight = 0", "quota.weight must be at least 1"),
         ] {
             let message = refusal(file, &[]);
             assert!(message.contains(name), "{message}");

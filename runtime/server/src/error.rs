@@ -10,7 +10,7 @@
 //! | not in the present state | FAILED_PRECONDITION | |
 //! | its workflow tasks fail | FAILED_PRECONDITION | WorkflowNotReadyFailure |
 //! | a query fails | INVALID_ARGUMENT | QueryFailedFailure |
-//! | a bound is reached | RESOURCE_EXHAUSTED | ResourceExhaustedFailure |
+//! | a bound or a quota is reached | RESOURCE_EXHAUSTED | ResourceExhaustedFailure |
 //! | another try may find it well | UNAVAILABLE | |
 //! | stored bytes are damaged | DATA_LOSS | |
 //!
@@ -126,6 +126,9 @@ impl From<EngineError> for Fault {
             EngineError::InvalidQuery(_) => Fault::invalid(message),
             EngineError::Unavailable(_) => Fault(Status::unavailable(message)),
             EngineError::Overloaded(_) => Fault::overloaded(message),
+            EngineError::QuotaExceeded(exceeded) => {
+                exhausted(message, exceeded.cause, ResourceExhaustedScope::Namespace)
+            }
             EngineError::Store(store) => store.into(),
             EngineError::Damaged(_) => Fault(Status::data_loss(message)),
         }
@@ -188,6 +191,8 @@ fn any<T: Message + Name>(detail: &T) -> Any {
 mod tests {
     use std::{path::PathBuf, time::Duration};
 
+    use mainspring_engine::QuotaExceeded;
+
     use super::*;
 
     fn status(error: impl Into<Fault>) -> Status {
@@ -241,6 +246,17 @@ mod tests {
         }));
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert_eq!(detail::<ResourceExhaustedFailure>(&status).cause(), ResourceExhaustedCause::ConcurrentLimit);
+    }
+
+    #[test]
+    fn a_reached_quota_names_its_cause_and_the_namespace_as_its_scope() {
+        let message = "Namespace \"a\" has reached its quota open_runs: 1.";
+        let cause = ResourceExhaustedCause::ConcurrentLimit;
+        let exceeded = QuotaExceeded { quota: "open_runs", message: message.into(), cause };
+        let status = status(EngineError::from(exceeded));
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, message));
+        let detail = detail::<ResourceExhaustedFailure>(&status);
+        assert_eq!((detail.cause(), detail.scope()), (cause, ResourceExhaustedScope::Namespace));
     }
 
     #[test]

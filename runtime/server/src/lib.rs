@@ -37,6 +37,7 @@ pub mod limits;
 mod metrics;
 mod observe;
 mod process;
+mod quota;
 mod rpc;
 mod tls;
 mod token;

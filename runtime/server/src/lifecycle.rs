@@ -6,10 +6,11 @@ use anyhow::{Context as _, anyhow};
 use mainspring_api::{
     FILE_DESCRIPTOR_SET,
     mainspring::{
-        GatedAccessService, GatedModuleService, GatedOperationsService,
+        GatedAccessService, GatedModuleService, GatedOperationsService, GatedQuotaService,
         access_service_server::{self, AccessServiceServer},
         module_service_server::{self, ModuleServiceServer},
         operations_service_server::{self, OperationsServiceServer},
+        quota_service_server::{self, QuotaServiceServer},
     },
     server::{
         operatorservice::{
@@ -40,19 +41,19 @@ use crate::{
     exposition, limits,
     metrics::Metrics,
     observe::ObserveLayer,
-    rpc::{Frontend, access, module::Modules, operations::Operations, operator::Operator},
+    rpc::{Frontend, access, module::Modules, operations::Operations, operator::Operator, quota::Quotas},
     tls,
 };
 
 /// What can be asked for by name at `grpc.health.v1.Health`; the empty name is the whole server.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     workflow_service_server::SERVICE_NAME,
     operator_service_server::SERVICE_NAME,
     module_service_server::SERVICE_NAME,
     access_service_server::SERVICE_NAME,
     operations_service_server::SERVICE_NAME,
-    operations_service_server::SERVICE_NAME,
+    quota_service_server::SERVICE_NAME,
 ];
 
 /// What every connection's health watches may take of the drain: they would never end by themselves.
@@ -192,6 +193,8 @@ async fn routes(frontend: Frontend, gate: Access) -> anyhow::Result<(HealthRepor
     let access = AccessServiceServer::new(access).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
     let operations = GatedOperationsService { service: Operations(frontend.clone()), gate: gate.clone() };
     let operations = OperationsServiceServer::new(operations).accept_compressed(Gzip);
+    let quota = GatedQuotaService { service: Quotas(frontend.clone()), gate: gate.clone() };
+    let quota = QuotaServiceServer::new(quota).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
     let module = ModuleServiceServer::new(GatedModuleService { service: Modules::new(frontend), gate })
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
@@ -210,6 +213,7 @@ async fn routes(frontend: Frontend, gate: Access) -> anyhow::Result<(HealthRepor
         .add_service(module)
         .add_service(access)
         .add_service(operations)
+        .add_service(quota)
         // The temporal CLI compresses what it asks about health, too.
         .add_service(health_service.accept_compressed(Gzip))
         .add_service(reflection_v1)

@@ -21,7 +21,7 @@ impl Shard {
     /// The module that must run now: the run has a ready workflow task, and a module to run it on. A run that is pinned
     /// to none yet may be by this very turn, which is then held.
     pub(super) fn module_for(&self, run: &LoadedRun) -> Option<(Digest, Option<Turn>)> {
-        if !run.state.has_ready_workflow_task() {
+        if !run.state.has_ready_workflow_task() || !self.shared.meter(run.key.workflow.namespace).may_run() {
             return None;
         }
         if let Some(pinned) = &run.state.module {

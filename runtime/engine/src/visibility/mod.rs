@@ -138,7 +138,7 @@ impl Engine {
         let namespace = self.shared().namespaces.id(namespace)?;
         let page_size = if page_size == 0 { temporal::LIST_PAGE } else { page_size.min(temporal::LIST_PAGE) };
         let resume = match page_token {
-            [] => self.first_page().await,
+            [] => self.first_page(namespace).await,
             token => token::open(token, &query.order, namespace, question)
                 .ok_or_else(|| Rejection::invalid("Invalid NextPageToken."))?,
         };
@@ -149,13 +149,13 @@ impl Engine {
 
     /// A list is as of a moment whose steps can all be seen: what had closed by then must not be met as open. Steps that
     /// are decided later have later times.
-    async fn first_page(&self) -> Resume {
+    async fn first_page(&self, namespace: uuid::Uuid) -> Resume {
         let as_of = micros(clock::now());
         let mut settling = Vec::new();
         for shard in &self.shared().shards {
             let (done, settled) = oneshot::channel();
             // One that takes no requests is as settled as it will be.
-            if shard.request(Request::Settle { done }).is_ok() {
+            if shard.request(Request::Settle { namespace, done }).is_ok() {
                 settling.push(settled);
             }
         }

@@ -14,7 +14,7 @@ use mainspring_core::{
     signal::Signal,
     workflow::StartWorkflow,
 };
-use mainspring_engine::{ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HistoryQuery, RunRef};
+use mainspring_engine::{ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HistoryQuery, Quota, RunRef};
 use mainspring_sandbox::{Sandbox, SandboxConfig};
 use mainspring_store::Store;
 
@@ -38,6 +38,7 @@ pub fn open_with(store: &Arc<dyn Store>, namespaces: &[&str]) -> Engine {
         namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
         activation_threads: 2,
         runs_in_memory_per_shard: 100,
+        quota: Quota::default(),
     };
     // A sandbox of its own, as after a restart: no instance is left. What was compiled is shared by all tests.
     let compiled = concat!(env!("CARGO_TARGET_TMPDIR"), "/engine-compiled");

@@ -231,6 +231,7 @@ fn bytes_that_are_not_the_module_s_are_refused() {
         updates: &[],
         history: &Wrong,
         modules: &Wrong,
+        terms: None,
     };
     let failure = shared().activate(&task).unwrap_err();
     assert_eq!(failure.kind, TaskFailureKind::ModuleUnusable, "{failure}");

@@ -30,7 +30,7 @@ pub(crate) use api_key::{NewKey, is_id};
 pub(crate) use roles::{Permissions, Role, SYSTEM};
 use rules::{Rule, rule};
 
-use crate::{config::AuthConfig, limits, token::ActivityToken};
+use crate::{config::AuthConfig, limits, quota, token::ActivityToken};
 
 /// Somebody, and what they may do. In the extensions of every request that was let in.
 #[derive(Clone, Debug, PartialEq)]
@@ -212,9 +212,24 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Counts the call for its namespace, which may have made too many. What is in a stream counts where it is read.
+    fn count(&self, call: &Call<'_>) -> Result<(), Status> {
+        let named = call.namespace.filter(|name| !name.is_empty()).map(str::to_owned);
+        let of_task = || call.task_token.and_then(|token| ActivityToken::open(token).ok()).map(|token| token.namespace);
+        match named.or_else(of_task) {
+            Some(namespace) => Ok(quota::admit(&self.inner.engine, call.method, &namespace)?),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Gate for Access {
     fn admit(&self, call: Call<'_>) -> Result<(), Status> {
-        let decided = self.decide(&call);
+        let decided = self.decide(&call).and_then(|caller| {
+            self.count(&call)?;
+            Ok(caller)
+        });
         let Call { method, namespace, extensions, .. } = call;
         match decided {
             Ok(caller) => {

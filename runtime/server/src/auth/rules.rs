@@ -24,12 +24,13 @@ pub(crate) fn rule(method: &str) -> Option<Rule> {
 
 type Table = &'static [(Rule, &'static [&'static str])];
 
-const TABLES: [(&str, Table); 5] = [
+const TABLES: [(&str, Table); 6] = [
     ("temporal.api.workflowservice.v1.WorkflowService", WORKFLOW_SERVICE),
     ("temporal.api.operatorservice.v1.OperatorService", OPERATOR_SERVICE),
     ("mainspring.v1.ModuleService", MODULE_SERVICE),
     ("mainspring.v1.AccessService", ACCESS_SERVICE),
     ("mainspring.v1.OperationsService", OPERATIONS_SERVICE),
+    ("mainspring.v1.QuotaService", QUOTA_SERVICE),
 ];
 
 /// Those that the server does not offer have their rule, too: who asks must be known to be told even that.
@@ -205,6 +206,12 @@ const MODULE_SERVICE: Table = &[
     ),
     // The first message of the stream has the namespace; the handler asks for `Admin` in it.
     (Rule::InHandler, &["DeployModule", "UploadModule"]),
+];
+
+/// No tenant raises its own quota.
+const QUOTA_SERVICE: Table = &[
+    (Rule::Namespace(Read), &["DescribeQuota", "DescribeUsage"]),
+    (Rule::System(Admin), &["ResetQuota", "SetQuota"]),
 ];
 
 /// A backup holds the data of all tenants.

@@ -14,6 +14,7 @@ mod namespace;
 pub(crate) mod operations;
 pub(crate) mod operator;
 mod query;
+pub(crate) mod quota;
 mod reset;
 mod system;
 mod task_queue;

@@ -26,7 +26,7 @@ use super::{Answer, Frontend, answer, deployment, migration, upload, verificatio
 use crate::{
     auth::{Caller, Role},
     error::Fault,
-    limits, validate,
+    limits, quota, validate,
 };
 
 #[derive(Clone)]
@@ -50,6 +50,7 @@ impl Modules {
             .ok_or_else(|| Fault::invalid("The first message of an upload must have the target of the module."))?;
         caller.require(&target.namespace, Role::Admin)?;
         let namespace = self.frontend.namespace(&target.namespace)?.name;
+        quota::admit(&self.frontend.engine, "/mainspring.v1.ModuleService/DeployModule", &namespace)?;
         validate::task_queue_name(&target.task_queue)?;
         core_validate::optional_name("Identity", &target.identity)?;
         let verify =

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     auth::{Caller, Role},
     error::Fault,
+    quota,
 };
 
 /// Answers that wait for a client that sends and does not listen.
@@ -58,6 +59,7 @@ where
     let target = target.ok_or_else(|| Fault::invalid("The first message of an upload must have the target."))?;
     caller.require(&target.namespace, Role::Admin)?;
     let namespace = frontend.namespace(&target.namespace)?.name;
+    quota::admit(&frontend.engine, "/mainspring.v1.ModuleService/UploadModule", &namespace)?;
     core_validate::optional_name("Identity", &target.identity)?;
     let size = declared_size(frontend, target.size_bytes)? as u64;
     let digest: Digest = target.digest.to_ascii_lowercase().parse().map_err(|_| {
