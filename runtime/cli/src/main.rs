@@ -33,8 +33,8 @@ mod replay_store;
 mod server;
 mod store;
 mod sweep;
-mod verify;
 mod usage;
+mod verify;
 mod watch;
 mod workflow;
 

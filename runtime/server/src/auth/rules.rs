@@ -209,10 +209,8 @@ const MODULE_SERVICE: Table = &[
 ];
 
 /// No tenant raises its own quota.
-const QUOTA_SERVICE: Table = &[
-    (Rule::Namespace(Read), &["DescribeQuota", "DescribeUsage"]),
-    (Rule::System(Admin), &["ResetQuota", "SetQuota"]),
-];
+const QUOTA_SERVICE: Table =
+    &[(Rule::Namespace(Read), &["DescribeQuota", "DescribeUsage"]), (Rule::System(Admin), &["ResetQuota", "SetQuota"])];
 
 /// A backup holds the data of all tenants.
 const OPERATIONS_SERVICE: Table = &[(Rule::System(Admin), &["Backup"])];
