@@ -52,8 +52,8 @@ pub use mainspring_sandbox::Question;
 pub use metrics::{ActivationLabels, ClosedLabels, EngineMetrics, EngineStats, NamespaceLabel};
 pub use migration::{MigratedRun, MigrationOutcome, MigrationRequest, MigrationSummary};
 pub use queries::{QueryReply, WorkflowQuery};
-pub use sweep::{RunSelection, Sample, Sweep};
 pub use quota::{NamespaceQuota, Quota, QuotaExceeded, RequestKind, Usage};
+pub use sweep::{RunSelection, Sample, Sweep};
 pub use types::{
     ActivityTarget, ActivityTask, Backlog, Deployed, Deployment, EngineConfig, HistoryPage, HistoryQuery, ListPage,
     Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,

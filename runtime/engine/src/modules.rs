@@ -197,7 +197,7 @@ impl Modules {
         };
         let rows = self.store.scan(&start, &prefix_end(&uploads), false, count)?;
         rows.iter().map(|(key, _)| digest(&key[uploads.len()..])).collect()
-}
+    }
 
     /// How many modules a namespace has uploaded, and their bytes.
     pub fn total(&self, namespace: Uuid) -> Result<(u64, u64), EngineError> {

@@ -89,6 +89,8 @@ pub fn count_open_runs(store: &dyn Store, namespaces: &Namespaces, metrics: &Eng
             Ok(())
         })?;
         metrics.open_runs.get_or_create(&NamespaceLabel { namespace: namespace.name }).set(count);
+    }
+    Ok(())
 }
 
 /// Counts the runs of a shard for the usage of their namespaces.

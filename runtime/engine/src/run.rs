@@ -190,13 +190,7 @@ impl LoadedRun {
 
     /// Moves the pending step into a batch. `is_current`: no later run of the workflow id exists. Returns the time of a
     /// timer row that it writes, and what it changes of what its namespace stores.
-    pub fn write(
-        &mut self,
-        shard: ShardId,
-        is_current: bool,
-        pins: &Pins,
-        batch: &mut Batch,
-    ) -> (Option<Time>, Delta) {
+    pub fn write(&mut self, shard: ShardId, is_current: bool, pins: &Pins, batch: &mut Batch) -> (Option<Time>, Delta) {
         if !std::mem::take(&mut self.pending.dirty) {
             return (None, Delta::default());
         }

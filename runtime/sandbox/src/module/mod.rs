@@ -136,9 +136,7 @@ impl Modules {
     /// Lets go of what was compiled of a module. It is compiled again when it is needed again.
     pub fn forget(&self, digest: &Digest) {
         self.loaded.lock().pop(digest);
-        if let Some(artifacts) = &self.artifacts {
-            artifacts.remove(digest);
-        }
+        self.artifacts.remove(digest);
     }
 
     /// Finds the module in memory, or lets exactly one thread make it.
