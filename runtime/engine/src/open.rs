@@ -20,7 +20,7 @@ use crate::{
     quota::Delta,
     rows::{NamespaceRow, decode},
     run::for_each_row,
-    visibility::open_runs,
+    visibility::all_open_runs,
 };
 
 /// The number of shards that the directory was made with; none where it is new.
@@ -82,7 +82,7 @@ pub fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
 /// Counts the runs that are open, by the index that lists are served from.
 pub fn count_open_runs(store: &dyn Store, namespaces: &Namespaces, metrics: &EngineMetrics) -> Result<(), EngineError> {
     for namespace in namespaces.all() {
-        let (start, end) = open_runs(namespaces.id(&namespace.name)?);
+        let (start, end) = all_open_runs(namespaces.id(&namespace.name)?);
         let mut count = 0;
         for_each_row(store, &start, &end, |_, _| {
             count += 1;

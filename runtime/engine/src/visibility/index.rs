@@ -102,7 +102,7 @@ pub(super) const CLOSED: [u8; 6] = [
 ];
 
 /// The rows of all runs of a namespace that are open, one for each: from one key up to another.
-pub fn open_runs(namespace: Uuid) -> (Key, Key) {
+pub fn all_open_runs(namespace: Uuid) -> (Key, Key) {
     let prefix = Field::All.starting_with(namespace, "");
     let status = |status: u8| [&prefix[..], &[status]].concat();
     (status(OPEN[0]), status(OPEN[0] + 1))
