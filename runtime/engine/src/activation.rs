@@ -142,18 +142,17 @@ impl Activations {
         let slots = threads.max(1);
         let waiting = Mutex::new(Waiting { jobs: FairQueue::new(slots, slots), closed: false });
         let queue = Arc::new(Queue { waiting, changed: Condvar::new(), quotas });
+        let tools = Tools { metrics, sandbox, modules, store, committer };
         let threads = (0..2 * slots)
             .map(|number| {
-                let (queue, sandbox, modules) = (Arc::clone(&queue), sandbox.clone(), Arc::clone(&modules));
-                let (store, committer) = (Arc::clone(&store), Arc::clone(&committer));
-                let metrics = metrics.clone();
+                let (queue, tools) = (Arc::clone(&queue), tools.clone());
                 std::thread::Builder::new().name(format!("activation-{number}")).spawn(move || {
                     while let Some((ticket, job)) = queue.next() {
                         let began = clock::monotonic();
                         let meter = queue.meter(&job);
                         let is_query = matches!(job.work, JobWork::Query { .. });
                         let account = Arc::new(JobAccount::new(Arc::clone(&meter)));
-                        let done = run(job, &metrics, &meter, &account, &sandbox, &modules, &store, &committer);
+                        let done = run(job, &meter, &account, &tools);
                         let took = clock::monotonic().saturating_sub(began);
                         meter.note_activation(is_query, took);
                         tracing::debug!(fuel = account.fuel(), ?took, is_query, "activated");
@@ -222,17 +221,19 @@ impl Drop for Activations {
     }
 }
 
+/// What every job needs.
+#[derive(Clone)]
+struct Tools {
+    metrics: EngineMetrics,
+    sandbox: Sandbox,
+    modules: Arc<Modules>,
+    store: Arc<dyn Store>,
+    committer: Arc<Committer>,
+}
+
 /// Runs a job. What comes of it is told by the function that is returned.
-fn run(
-    mut job: Job,
-    metrics: &EngineMetrics,
-    meter: &Meter,
-    account: &Arc<JobAccount>,
-    sandbox: &Sandbox,
-    modules: &Modules,
-    store: &Arc<dyn Store>,
-    committer: &Arc<Committer>,
-) -> Box<dyn FnOnce()> {
+fn run(mut job: Job, meter: &Meter, account: &Arc<JobAccount>, tools: &Tools) -> Box<dyn FnOnce()> {
+    let Tools { metrics, sandbox, modules, store, committer } = tools;
     let terms = meter.terms(Arc::clone(account) as _);
     let nothing = JobWork::Query { question: Box::default(), done: Box::new(drop) };
     let work = std::mem::replace(&mut job.work, nothing);
@@ -246,7 +247,7 @@ fn run(
                 started_event_id: job.last_event_id,
                 updates: &updates,
                 history: &journal,
-                modules,
+                modules: &**modules,
                 terms: Some(&terms),
             };
             let began = Instant::now();
@@ -267,7 +268,7 @@ fn run(
                 run: &job.sandbox_run,
                 module: job.module,
                 history: &journal,
-                modules,
+                modules: &**modules,
                 terms: Some(&terms),
             };
             let answer = contained(|| sandbox.query(&queried, &question));

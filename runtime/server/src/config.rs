@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},

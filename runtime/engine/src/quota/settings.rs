@@ -9,7 +9,7 @@ use crate::limits;
 
 /// `[quota]`: what each namespace may use, unless it has been given a quota of its own. Generous, so that only what goes
 /// wrong meets them; finite, so that one namespace cannot take everything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quota {
     /// Starts, signals, queries, updates, reads of one run, and what workers say of activities, each second.
