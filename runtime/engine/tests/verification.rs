@@ -274,15 +274,15 @@ async fn a_deployment_that_is_verified_changes_all_or_nothing() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let engine = refunds(&store).await;
     let before = rows(&store);
-    let refused = engine.deploy_verified("default", guest(CARELESS), runs()).await.unwrap();
+    let refused = engine.deploy_verified("default", guest(CARELESS), runs(), "test").await.unwrap();
     assert_eq!((refused.deployed, refused.summary.diverged, refused.summary.exact), (None, 2, 21));
     let ids: Vec<&str> = refused.inexact.iter().map(|run| run.workflow_id.as_str()).collect();
     assert!(ids.contains(&"telling") && ids.contains(&"told"), "{ids:?}");
     assert!(rows(&store) == before, "nothing was written");
 
-    let taken = engine.deploy_verified("default", guest(V2), runs()).await.unwrap();
+    let taken = engine.deploy_verified("default", guest(V2), runs(), "test").await.unwrap();
     assert!(taken.summary.all_exact() && taken.inexact.is_empty());
-    let digest = taken.deployed.expect("it is deployed").deployment.digest;
+    let digest = taken.deployed.expect("it is deployed").module.digest;
     let (active, _) = engine.verify_module("default", None, runs()).await.unwrap();
     assert_eq!(active.digest, digest);
     assert_ne!(pinned(&engine, "waiting").await, digest.to_string(), "runs keep their module");
