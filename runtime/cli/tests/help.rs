@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: &[&[&str]] = &[
+const VERBS: [&[&str]; 0] = [
     &[],
     &["dev"],
     &["server"],
