@@ -67,8 +67,12 @@ impl Guest {
 }
 
 async fn deploy(server: &TestServer, bytes: &[u8], task_queue: &str) -> Result<Response<DeployModuleResponse>, Status> {
-    let target =
-        DeployTarget { namespace: "default".into(), task_queue: task_queue.into(), size_bytes: bytes.len() as u64 };
+    let target = DeployTarget {
+        namespace: "default".into(),
+        task_queue: task_queue.into(),
+        size_bytes: bytes.len() as u64,
+        ..Default::default()
+    };
     let message = DeployModuleRequest { target: Some(target), chunk: bytes.to_vec() };
     server.modules().await.deploy_module(tokio_stream::iter([message])).await
 }
