@@ -6,7 +6,7 @@
 #   make bench     Mainspring beside the Temporal dev server, in one run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench bench-languages setup languages clean-demo
+.PHONY: help demo examples test build server guests guests-rust guests-go lint test-rust test-go test-e2e test-all bench bench-languages bench-neighbours fuzz fuzz-keep setup languages clean-demo
 SHELL := /bin/bash
 
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -65,6 +65,31 @@ bench: guests ## Mainspring beside the Temporal dev server, the store and the sa
 bench-languages: guests ## The order workflow in each guest language, side by side
 	cargo build --release $(workspace) --bins --examples
 	E2E_PROFILE=release $(python) tests/bench/languages.py
+
+# On the stable toolchain, and with the dependencies that are built already. See fuzz/README.md.
+TIME ?= 60
+FUZZ ?= $(sort $(basename $(notdir $(wildcard fuzz/targets/*.rs))))
+fuzz: export FUZZER_RUNTIME = $(firstword $(wildcard /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(shell uname -m).a))
+fuzz: export RUSTC_WORKSPACE_WRAPPER = $(CURDIR)/fuzz/instrument.sh
+fuzz: ## Every door for bytes of strangers, TIME seconds each (60)
+	@test -n "$$FUZZER_RUNTIME" || { echo "libFuzzer is missing; install it as root: apt-get install libclang-rt-19-dev" >&2; exit 1; }
+	cargo build $(workspace) --features mainspring-fuzz/fuzz $(addprefix --bin fuzz_,$(FUZZ))
+	@for door in $(FUZZ); do echo "== $$door"; mkdir -p fuzz/artifacts/$$door; \
+	    test -d fuzz/corpus/$$door || { mkdir -p fuzz/corpus/$$door; \
+	        tar -xzf fuzz/corpora/$$door.tar.gz -C fuzz/corpus/$$door || exit 1; }; \
+	    nice -n 19 $(target)/debug/fuzz_$$door fuzz/corpus/$$door fuzz/seeds/$$door \
+	        $$(test $$door != history || echo runtime/api/tests/histories) -artifact_prefix=fuzz/artifacts/$$door/ \
+	        -max_total_time=$(TIME) -timeout=25 -rss_limit_mb=2048 -print_final_stats=1 || exit 1; done
+
+# What was found, less what adds nothing, for the next one who searches.
+fuzz-keep:
+	@for door in $(FUZZ); do least=$$(mktemp -d); \
+	    nice -n 19 $(target)/debug/fuzz_$$door -merge=1 $$least fuzz/corpus/$$door 2>/dev/null || exit 1; \
+	    mkdir -p fuzz/corpora; tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $$least -cf - . \
+	        | gzip -9n > fuzz/corpora/$$door.tar.gz; rm -r $$least; done
+bench-neighbours: guests ## One tenant's orders alone and beside a hostile tenant; SECONDS=300 says how long
+	cargo build --release $(workspace) --bins
+	E2E_PROFILE=release $(python) tests/bench/neighbours.py --seconds $(or $(SECONDS),300)
 
 build: setup ## The server
 	cargo build $(workspace)

@@ -68,9 +68,10 @@ def test_modules_are_listed_described_downloaded_and_undeployed(server, queue, t
     server.deploy_file(module, queue)
     digest = hashlib.sha256(module.read_bytes()).hexdigest()
     listed = server.mainspring_json("module", "list")
-    assert [row["module"]["digest"] for row in listed if row["deployment"]["taskQueue"] == queue] == [digest]
+    users = [row["module"]["digest"] for row in listed if queue in {use["taskQueue"] for use in row["uses"]}]
+    assert users == [digest]
     described = server.mainspring_json("module", "describe", digest[:12])
-    assert queue in {deployment["taskQueue"] for deployment in described["deployments"]}
+    assert {"taskQueue": queue, "version": 1, "status": "active", "openRuns": 0} in described["uses"]
     copy = tmp_path / "copy.wasm"
     server.mainspring("module", "download", digest, "--output-file", copy)
     assert copy.read_bytes() == module.read_bytes()

@@ -73,8 +73,11 @@ async def test_what_is_too_large_is_refused_with_its_limit(client, queue, deploy
 
 
 PROBES = [
-    "env", "args", "current_dir", "read_file", "read_dir", "write_file", "stdin",
-    "tcp_connect", "tcp_listen", "udp", "dns", "thread", "thread_sleep", "process", "exit", "abort",
+    "env", "args", "current_dir", "current_exe", "home_dir", "stdin",
+    "read_file", "read_dir", "write_file", "create_dir", "remove_file", "rename", "hard_link", "metadata", "relative",
+    "proc_environ", "proc_mem", "proc_maps", "proc_fd", "proc_root", "dev_urandom", "temp_dir",
+    "tcp_connect", "tcp_connect_v6", "tcp_metadata_service", "tcp_listen", "udp", "dns",
+    "thread", "thread_sleep", "process", "exit", "abort",
 ]  # fmt: skip
 
 
@@ -88,7 +91,7 @@ async def test_a_probe_finds_nothing(client, queue, deploy, new_id, what):
     try:
         if done.done():
             found = await done
-            assert found in ("[]", "Ok(0)") or found.startswith(('Ok("/")', "Err(")), found
+            assert found in ("[]", "Ok(0)") or found.startswith(('Ok("/")', "Err(")) or found == "None", found
         else:
             failure = await failed
             assert failure.application_failure_info.type in ("BadCall", "Trap"), failure
@@ -99,6 +102,23 @@ async def test_a_probe_finds_nothing(client, queue, deploy, new_id, what):
         await asyncio.gather(done, failed, return_exceptions=True)
         if (await handle.describe()).status.name == "RUNNING":
             await handle.terminate(reason="hostile")
+
+
+async def test_the_clock_of_a_workflow_is_its_journal_s(client, queue, deploy, new_id):
+    """And its replay, at the end of this file's tests, finds the same."""
+    await deploy("guest-hostile")
+    handle = await client.start_workflow("Probe", "clock", id=new_id(), task_queue=queue)
+    found = int(await handle.result())
+    started = [e for e in (await handle.fetch_history()).events if e.HasField("workflow_task_started_event_attributes")]
+    assert found == started[0].event_time.ToNanoseconds()
+    assert await client.execute_workflow("Probe", "elapsed", id=new_id(), task_queue=queue) == "0ns"
+
+
+async def test_the_entropy_of_a_workflow_is_its_run_s(client, queue, deploy, new_id):
+    """Two runs differ; that each repeats its own, its replay shows at the end of this file's tests."""
+    await deploy("guest-hostile")
+    found = [await client.execute_workflow("Probe", "entropy", id=new_id(), task_queue=queue) for _ in range(2)]
+    assert found[0] != found[1]
 
 
 async def test_all_floods_at_once_leave_the_neighbours_in_peace(client, server, queue, deploy, new_id, neighbour):

@@ -1,8 +1,10 @@
-//! The vocabulary that every other crate speaks: Temporal's API messages, and Mainspring's own `ModuleService`.
+//! The vocabulary that every other crate speaks: Temporal's API messages, and Mainspring's own services.
 //!
 //! The messages are re-exported from `temporalio-protos`; the server stubs are generated here from the descriptors
-//! that it publishes. This crate holds no logic beyond [`json`], the canonical JSON form of any message.
+//! that it publishes. With each stub comes a `Gated…` service, which asks a [`gate::Gate`] before every call. This crate
+//! holds no logic beyond [`json`], the canonical JSON form of any message.
 
+pub mod gate;
 pub mod json;
 
 pub use prost_types::{Any, Duration, Timestamp};
@@ -31,7 +33,7 @@ pub mod server {
     }
 }
 
-/// `mainspring.v1`: messages, server stub and client of the module service.
+/// `mainspring.v1`: messages, server stubs and clients of Mainspring's own services.
 #[allow(missing_docs, clippy::all)]
 pub mod mainspring {
     include!(concat!(env!("OUT_DIR"), "/mainspring.v1.rs"));

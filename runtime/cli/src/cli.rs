@@ -1,14 +1,15 @@
 //! All verbs and their flags, from which help is made as well.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     build::{self, BuildArgs},
+    compile::{self, CompileArgs},
     failure::{Failure, Outcome},
-    logging, module,
+    key, logging, module,
     new::{self, NewArgs},
-    output::Format,
-    replay, server, store, workflow,
+    output::{self, Format},
+    quota, replay, server, store, usage, workflow,
 };
 
 /// Durable workflows in one binary, behind Temporal's gRPC API.
@@ -42,14 +43,39 @@ enum Verb {
     /// Deploy and inspect modules: the WebAssembly components that hold workflows
     #[command(subcommand)]
     Module(module::Verb),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::Verb),
+    /// Show who the server takes you for, and what you may do
+    Whoami(key::WhoAmIArgs),
     /// Start, inspect and change workflow executions
     #[command(subcommand)]
     Workflow(workflow::Verb),
+    /// Show and set what a namespace may use
+    #[command(subcommand)]
+    Quota(quota::Verb),
+    /// Show what a namespace uses
+    Usage(usage::UsageArgs),
     /// Run a module against a recorded history, offline, and compare every command
     Replay(replay::ReplayArgs),
-    /// Inspect a data directory
+    /// Check a data directory, back a server up, and restore
     #[command(subcommand)]
     Store(store::Verb),
+    /// What a server starts to compile an upload: a module on stdin, an answer for that server on stdout
+    #[command(hide = true)]
+    CompileModule(CompileArgs),
+    /// Print a script that completes verbs and flags in a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "For bash: mainspring completions bash > /etc/bash_completion.d/mainspring\nFor others, put the \
+                        script where they look for completions; zsh wants it in a file _mainspring on its fpath."
+)]
+struct CompletionsArgs {
+    #[arg(value_name = "SHELL")]
+    shell: clap_complete::Shell,
 }
 
 /// How results are printed.
@@ -66,19 +92,26 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Server(args) => server::server(args),
         Verb::Module(verb) => client(module::run(verb)),
         Verb::Workflow(verb) => client(workflow::run(verb)),
+        Verb::Key(verb) => client(key::run(verb)),
+        Verb::Whoami(args) => client(key::who_am_i(args)),
+        Verb::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "mainspring", &mut script);
+            Ok(output::print_text(&String::from_utf8_lossy(&script))?)
+        }
+        Verb::Quota(verb) => client(quota::run(verb)),
+        Verb::Usage(args) => client(usage::run(args)),
         Verb::New(args) => new::run(&args),
         Verb::Build(args) => {
             logging::start_client();
             build::run(&args)
         }
+        Verb::CompileModule(args) => compile::run(&args),
         Verb::Replay(args) => {
             logging::start_client();
             replay::run(&args)
         }
-        Verb::Store(verb) => {
-            logging::start_client();
-            store::run(&verb)
-        }
+        Verb::Store(verb) => client(store::run(verb)),
     }
 }
 

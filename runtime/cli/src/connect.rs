@@ -1,16 +1,29 @@
 //! The way to a server, and what its refusals mean.
 
-use std::{env, error::Error as _, fs, os::unix::fs::MetadataExt as _, time::Duration};
+use std::{
+    env,
+    error::Error as _,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use clap::Args;
 use mainspring_api::{
-    mainspring::{activity_service_client::ActivityServiceClient, module_service_client::ModuleServiceClient},
+    mainspring::{
+        access_service_client::AccessServiceClient, activity_service_client::ActivityServiceClient,
+        module_service_client::ModuleServiceClient, operations_service_client::OperationsServiceClient,
+        quota_service_client::QuotaServiceClient,
+    },
     workflowservice::workflow_service_client::WorkflowServiceClient,
 };
 use tonic::{
     Code, IntoRequest, Request, Status,
-    transport::{Channel, Endpoint},
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 use crate::failure::{Failure, Outcome};
@@ -40,13 +53,59 @@ pub struct ConnectionArgs {
     /// Who asks, as histories tell it [default: mainspring-cli:USER@HOST]
     #[arg(long, value_name = "TEXT")]
     identity: Option<String>,
+    #[command(flatten)]
+    credentials: CredentialsArgs,
 }
+
+/// With what one shows who one is, and how the server shows it. The names are those of the temporal CLI.
+#[derive(Debug, Default, Args)]
+pub struct CredentialsArgs {
+    /// An API key or a token. It is sent over TLS, but to a loopback address without [default: TEMPORAL_API_KEY]
+    #[arg(long, value_name = "KEY", env = "MAINSPRING_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// Speak TLS, and trust the authorities that browsers trust [default: TEMPORAL_TLS]
+    #[arg(long, env = "MAINSPRING_TLS", hide_env_values = true)]
+    tls: bool,
+    /// Speak TLS, and trust this authority: a PEM file [default: TEMPORAL_TLS_CA]
+    #[arg(long, value_name = "FILE", env = "MAINSPRING_TLS_CA_PATH", hide_env_values = true)]
+    tls_ca_path: Option<PathBuf>,
+    /// Show the server this certificate: a PEM file [default: TEMPORAL_TLS_CERT]
+    #[arg(long, value_name = "FILE", env = "MAINSPRING_TLS_CERT_PATH", hide_env_values = true)]
+    tls_cert_path: Option<PathBuf>,
+    /// The private key of that certificate: a PEM file [default: TEMPORAL_TLS_KEY]
+    #[arg(long, value_name = "FILE", env = "MAINSPRING_TLS_KEY_PATH", hide_env_values = true)]
+    tls_key_path: Option<PathBuf>,
+    /// The name that the server's certificate must have [default: TEMPORAL_TLS_SERVER_NAME, or the address's host]
+    #[arg(long, value_name = "NAME", env = "MAINSPRING_TLS_SERVER_NAME", hide_env_values = true)]
+    tls_server_name: Option<String>,
+}
+
+/// Puts the API key on every request.
+#[derive(Clone)]
+pub struct Credentials {
+    authorization: Option<MetadataValue<Ascii>>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A channel on which every request says who asks.
+type Connection = InterceptedService<Channel, Credentials>;
 
 /// A connection to a server.
 pub struct Client {
-    pub workflows: WorkflowServiceClient<Channel>,
-    pub modules: ModuleServiceClient<Channel>,
-    pub activities: ActivityServiceClient<Channel>,
+    pub workflows: WorkflowServiceClient<Connection>,
+    pub modules: ModuleServiceClient<Connection>,
+    pub activities: ActivityServiceClient<Connection>,
+    pub access: AccessServiceClient<Connection>,
+    pub operations: OperationsServiceClient<Connection>,
+    pub quotas: QuotaServiceClient<Connection>,
     pub namespace: String,
     pub identity: String,
 }
@@ -57,7 +116,7 @@ impl ConnectionArgs {
         let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
         let namespace = self.namespace.clone().or_else(|| variable("TEMPORAL_NAMESPACE"));
         let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        let mut client = Client::connect(&address, namespace).await?;
+        let mut client = Client::connect(&address, namespace, &self.credentials).await?;
         if let Some(identity) = &self.identity {
             client.identity.clone_from(identity);
         }
@@ -66,19 +125,90 @@ impl ConnectionArgs {
 }
 
 impl Client {
-    pub async fn connect(address: &str, namespace: String) -> Outcome<Client> {
-        let channel = endpoint(address)?.connect().await.map_err(|error| {
-            let hint = "Is a server running there? Start one with `mainspring dev`, or name another with --address.";
+    pub async fn connect(address: &str, namespace: String, credentials: &CredentialsArgs) -> Outcome<Client> {
+        let endpoint = endpoint(address, credentials)?;
+        let channel = endpoint.connect().await.map_err(|error| {
+            let hint = match endpoint.uri().scheme_str() {
+                Some("https") => {
+                    "Is a server running there, does it speak TLS, and is its certificate of an authority that is trusted \
+                     here (--tls-ca-path)? A server that wants a client certificate is given one with --tls-cert-path."
+                }
+                _ => "Is a server running there? Start one with `mainspring dev`, or name another with --address.",
+            };
             Failure::Usage(anyhow!("cannot connect to {address}: {}.\n{hint}", innermost(&error)))
         })?;
+        let channel = InterceptedService::new(channel, credentials.on_requests()?);
         Ok(Client {
             workflows: WorkflowServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             activities: ActivityServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            modules: ModuleServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
+            modules: ModuleServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            access: AccessServiceClient::new(channel.clone()),
+            quotas: QuotaServiceClient::new(channel.clone()),
+            operations: OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
             namespace,
             identity: format!("mainspring-cli:{}@{}", user(), host()),
         })
     }
+}
+
+impl CredentialsArgs {
+    fn api_key(&self) -> Option<String> {
+        self.api_key.clone().or_else(|| variable("TEMPORAL_API_KEY"))
+    }
+
+    fn on_requests(&self) -> Outcome<Credentials> {
+        let authorization = self.api_key().map(|key| {
+            let mut value = MetadataValue::try_from(format!("Bearer {}", key.trim())).map_err(|_| {
+                Failure::Usage(anyhow!(
+                    "--api-key: it has characters that no key has; is it the whole key and no more?"
+                ))
+            })?;
+            // Kept out of debug output.
+            value.set_sensitive(true);
+            Ok::<_, Failure>(value)
+        });
+        Ok(Credentials { authorization: authorization.transpose()? })
+    }
+
+    /// What TLS is to be spoken with, or nothing where none is spoken.
+    fn tls(&self, scheme: Option<&str>, is_loopback: bool) -> Outcome<Option<ClientTlsConfig>> {
+        let path = |given: &Option<PathBuf>, name| given.clone().or_else(|| variable(name).map(PathBuf::from));
+        let authority = path(&self.tls_ca_path, "TEMPORAL_TLS_CA");
+        let certificate = path(&self.tls_cert_path, "TEMPORAL_TLS_CERT");
+        let key = path(&self.tls_key_path, "TEMPORAL_TLS_KEY");
+        let name = self.tls_server_name.clone().or_else(|| variable("TEMPORAL_TLS_SERVER_NAME"));
+        let asked = self.tls || variable("TEMPORAL_TLS").is_some_and(|value| value == "true" || value == "1");
+        let implied = authority.is_some() || certificate.is_some() || key.is_some() || name.is_some();
+        let for_the_key = self.api_key().is_some() && !is_loopback;
+        match scheme {
+            Some("http") if asked || implied => {
+                return Err(Failure::Usage(anyhow!("--address begins with http://, and other options ask for TLS")));
+            }
+            Some("https") => {}
+            _ if asked || implied || (for_the_key && scheme.is_none()) => {}
+            _ => return Ok(None),
+        }
+        let mut tls = ClientTlsConfig::new();
+        tls = match authority {
+            Some(path) => tls.ca_certificate(Certificate::from_pem(read(&path)?)),
+            None => tls.with_webpki_roots(),
+        };
+        if let Some(name) = name {
+            tls = tls.domain_name(name);
+        }
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                tls = tls.identity(Identity::from_pem(read(&certificate)?, read(&key)?));
+            }
+            (None, None) => {}
+            _ => return Err(Failure::Usage(anyhow!("give both --tls-cert-path and --tls-key-path, or none of them"))),
+        }
+        Ok(Some(tls))
+    }
+}
+
+fn read(path: &Path) -> Outcome<Vec<u8>> {
+    fs::read(path).map_err(|error| Failure::Usage(anyhow!("the file {} cannot be read: {error}", path.display())))
 }
 
 /// A request whose answer does not wait for anything to happen.
@@ -121,7 +251,12 @@ fn hint(code: Code) -> Option<&'static str> {
         }
         Code::Unimplemented => Some("This server does not offer that."),
         Code::Internal | Code::DataLoss | Code::Unknown => Some("The server's log tells more."),
-        Code::PermissionDenied | Code::Unauthenticated => Some("This server wants credentials for that."),
+        Code::Unauthenticated => {
+            Some("Give an API key or a token with --api-key, or a certificate with --tls-cert-path.")
+        }
+        Code::PermissionDenied => {
+            Some("`mainspring whoami` shows who the server takes you for, and what that permits.")
+        }
         _ => None,
     }
 }
@@ -138,19 +273,28 @@ fn code_name(code: Code) -> String {
     name
 }
 
-fn endpoint(address: &str) -> Outcome<Endpoint> {
+fn endpoint(address: &str, credentials: &CredentialsArgs) -> Outcome<Endpoint> {
     let wrong = |problem: &str| Failure::Usage(anyhow!("--address {address:?} {problem}"));
-    let authority = match address.split_once("://") {
-        Some(("http", authority)) => authority.trim_end_matches('/'),
-        Some((scheme, _)) => return Err(wrong(&format!("has the scheme {scheme}, and only http is supported"))),
-        None => address,
+    let (scheme, authority) = match address.split_once("://") {
+        Some((scheme @ ("http" | "https"), authority)) => (Some(scheme), authority.trim_end_matches('/')),
+        Some((scheme, _)) => return Err(wrong(&format!("has the scheme {scheme}; it can be http or https"))),
+        None => (None, address),
     };
     // What follows the last colon is the port, unless that colon is inside an IPv6 address.
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    let uri = if has_port { format!("http://{authority}") } else { format!("http://{authority}:{DEFAULT_PORT}") };
-    let endpoint = Endpoint::from_shared(uri).map_err(|_| wrong("is not HOST:PORT"))?;
+    let authority = if has_port { authority.to_owned() } else { format!("{authority}:{DEFAULT_PORT}") };
+    let host = authority.rsplit_once(':').map_or("", |(host, _)| host);
+    let tls = credentials.tls(scheme, matches!(host, "localhost" | "127.0.0.1" | "[::1]"))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut endpoint =
+        Endpoint::from_shared(format!("{scheme}://{authority}")).map_err(|_| wrong("is not HOST:PORT"))?;
     if endpoint.uri().host().is_none_or(str::is_empty) || endpoint.uri().port_u16().is_none() {
         return Err(wrong("is not HOST:PORT"));
+    }
+    if let Some(tls) = tls {
+        endpoint = endpoint
+            .tls_config(tls)
+            .map_err(|error| Failure::Usage(anyhow!("the certificates are not right: {}", innermost(&error))))?;
     }
     Ok(endpoint.connect_timeout(CONNECT_TIME).http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE))
 }
@@ -191,15 +335,38 @@ mod tests {
 
     #[test]
     fn addresses_are_taken_with_and_without_scheme_and_port() {
-        let uri = |address: &str| endpoint(address).unwrap().uri().to_string();
+        let none = CredentialsArgs::default();
+        let uri = |address: &str| endpoint(address, &none).unwrap().uri().to_string();
         assert_eq!(uri("localhost:7233"), "http://localhost:7233/");
         assert_eq!(uri("http://localhost:1/"), "http://localhost:1/");
         assert_eq!(uri("example.org"), "http://example.org:7233/");
         assert_eq!(uri("[::1]:1"), "http://[::1]:1/");
         assert_eq!(uri("[::1]"), "http://[::1]:7233/");
-        for wrong in ["https://example.org:7233", "", "a b:1", ":7233", "x:", "x:y", "x:123456"] {
-            assert!(matches!(endpoint(wrong), Err(Failure::Usage(_))), "{wrong:?}");
+        assert_eq!(uri("https://example.org"), "https://example.org:7233/");
+        for wrong in ["ftp://example.org:7233", "", "a b:1", ":7233", "x:", "x:y", "x:123456"] {
+            assert!(matches!(endpoint(wrong, &none), Err(Failure::Usage(_))), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_key_leaves_the_machine_over_tls_only() {
+        let key = CredentialsArgs { api_key: Some("k".into()), ..Default::default() };
+        let uri = |address: &str| endpoint(address, &key).unwrap().uri().to_string();
+        assert_eq!(uri("example.org:1"), "https://example.org:1/");
+        assert_eq!(uri("127.0.0.1:1"), "http://127.0.0.1:1/");
+        // Said in so many words.
+        assert_eq!(uri("http://example.org:1"), "http://example.org:1/");
+        let broken = CredentialsArgs { api_key: Some("a\nb".into()), ..Default::default() };
+        assert!(matches!(broken.on_requests(), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        let half = CredentialsArgs { tls_cert_path: Some("/nowhere".into()), ..Default::default() };
+        assert!(matches!(endpoint("a:1", &half), Err(Failure::Usage(_))));
+        let tls = CredentialsArgs { tls: true, ..Default::default() };
+        assert!(matches!(endpoint("http://a:1", &tls), Err(Failure::Usage(_))));
+        assert_eq!(endpoint("a:1", &tls).unwrap().uri().to_string(), "https://a:1/");
     }
 
     #[test]

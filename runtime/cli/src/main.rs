@@ -1,8 +1,8 @@
 //! `mainspring`: the server and everything that one asks of it, in one binary.
 //!
-//! **What it does.** `dev` and `server` run the whole server in this process; `module` and `workflow` are clients that
-//! speak gRPC, like anybody else's; `replay` and `store verify` work on files, without a server; `build` and `new` are for
-//! those who write workflows.
+//! **What it does.** `dev` and `server` run the whole server in this process; `module`, `workflow`, `quota`,
+//! `usage` and `key` are clients that speak gRPC, like anybody else's; `replay` and most of `store` work on files, without a server; `build` and `new` are for
+//! those who write workflows. `compile-module`, which no help shows, is the process that a server starts for each upload.
 //!
 //! **What it never does.** It decides nothing about workflows: it turns flags into requests and answers into text. Data
 //! goes to stdout, everything else to stderr. It exits with 0 where what was asked was done, with 1 where it was not
@@ -16,18 +16,26 @@
 
 mod build;
 mod cli;
+mod compile;
 mod connect;
 mod duration;
 mod failure;
 mod grants;
+mod key;
 mod logging;
+mod migrate;
 mod module;
 mod new;
 mod output;
 mod payload;
+mod quota;
 mod replay;
+mod replay_store;
 mod server;
 mod store;
+mod sweep;
+mod usage;
+mod verify;
 mod watch;
 mod workflow;
 

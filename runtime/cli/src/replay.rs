@@ -22,6 +22,7 @@ use crate::{
     cli::OutputArgs,
     failure::{Failure, Outcome},
     output,
+    replay_store::{self, StoredRunsArgs},
 };
 
 #[derive(Debug, Args)]
@@ -33,17 +34,22 @@ use crate::{
 pub struct ReplayArgs {
     /// The histories, one or several: JSON as `workflow show --output json` prints it, or in a .bin file an encoded
     /// temporal.api.history.v1.History
-    #[arg(long = "history", value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long = "history", value_name = "FILE", required_unless_present = "data_dir", num_args = 1..)]
     histories: Vec<PathBuf>,
+    /// The data directory of a server that has stopped: the open runs in it and the latest closed ones are replayed
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["histories", "run_id"])]
+    data_dir: Option<PathBuf>,
     /// The module to run
     #[arg(long, value_name = "FILE")]
     module: PathBuf,
-    /// The namespace that the workflow sees, which histories do not hold
+    /// The namespace that the workflow sees, which histories do not hold; with --data-dir: whose runs are replayed
     #[arg(short, long, value_name = "NAME", default_value = "default")]
     namespace: String,
     /// The run id that the workflow sees; with one history only [default: the original run id in the first event]
     #[arg(short, long, value_name = "ID")]
     run_id: Option<String>,
+    #[command(flatten)]
+    stored: StoredRunsArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -67,6 +73,12 @@ struct Replayed {
 }
 
 pub fn run(args: &ReplayArgs) -> Outcome {
+    if let Some(data_dir) = &args.data_dir {
+        return replay_store::replay(data_dir, &args.module, &args.namespace, &args.stored, args.output.output);
+    }
+    if args.stored.chooses() {
+        return Err(Failure::Usage(anyhow!("--query and the samples choose runs of a --data-dir, which is missing")));
+    }
     let several = args.histories.len() > 1;
     if several && args.run_id.is_some() {
         return Err(Failure::Usage(anyhow!("--run-id belongs to one history, and {} are given", args.histories.len())));

@@ -13,6 +13,7 @@ use mainspring_server::{LogFormat, LogOverrides, Overrides, ServerConfig, serve}
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    compile,
     failure::{Failure, Outcome},
     logging, output,
     watch::{self, Watch, WatchArgs},
@@ -61,7 +62,8 @@ pub struct ServerArgs {
 /// What both take.
 #[derive(Debug, Args)]
 struct SettingsArgs {
-    /// The address to listen on: loopback only, as there is no authentication yet [default: 127.0.0.1]
+    /// The address to listen on: loopback only, unless callers must say who they are (`[auth]`) over TLS (`[tls]`)
+    /// [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
     /// The port to listen on; 0 takes any free one [default: 7233]
@@ -117,7 +119,12 @@ pub fn dev(args: DevArgs) -> Outcome {
     }
     namespaces.dedup();
     let overrides = args.settings.overrides(data_dir, namespaces);
-    run(ServerConfig::load(None, &overrides).map_err(Failure::Usage)?, watch)
+    let config = ServerConfig::load(None, &overrides).map_err(Failure::Usage)?;
+    if watch.is_some() && (config.auth.required || config.tls.certificate.is_some()) {
+        let hint = "Deploy with `mainspring module deploy --api-key …` instead.";
+        return Err(Failure::Usage(anyhow!("--watch works on a server without authentication and TLS only. {hint}")));
+    }
+    run(config, watch)
 }
 
 pub fn server(args: ServerArgs) -> Outcome {
@@ -129,7 +136,8 @@ pub fn server(args: ServerArgs) -> Outcome {
     run(config, None)
 }
 
-fn run(config: ServerConfig, watch: Option<Watch>) -> Outcome {
+fn run(mut config: ServerConfig, watch: Option<Watch>) -> Outcome {
+    config.compiler_command = compile::command();
     logging::start(&config.log.filter, config.log.format == LogFormat::Json);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads of the server").map_err(Failure::Failed)?;

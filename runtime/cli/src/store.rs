@@ -1,11 +1,19 @@
-//! `mainspring store`: data directories, without a server.
+//! `mainspring store`: data directories, and their backups.
 
-use std::{fs, path::PathBuf, sync::Arc};
+mod backup;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use mainspring_store::{SledOptions, Store, StoreError, open_sled};
 use serde_json::{Value, json};
+
+use backup::{BackupArgs, RestoreArgs};
 
 use crate::{
     cli::OutputArgs,
@@ -17,6 +25,10 @@ use crate::{
 pub enum Verb {
     /// Read everything in a data directory and check it: checksums, sequence, and each run's state against its history
     Verify(VerifyArgs),
+    /// Write all that a running server has stored to a file, as it is at one moment, while the server goes on
+    Backup(BackupArgs),
+    /// Make a data directory of a backup
+    Restore(RestoreArgs),
 }
 
 #[derive(Debug, Args)]
@@ -32,14 +44,16 @@ pub struct VerifyArgs {
     output: OutputArgs,
 }
 
-pub fn run(verb: &Verb) -> Outcome {
+pub async fn run(verb: Verb) -> Outcome {
     match verb {
-        Verb::Verify(args) => verify(args),
+        Verb::Verify(args) => verify(&args),
+        Verb::Backup(args) => backup::backup(args).await,
+        Verb::Restore(args) => backup::restore(&args),
     }
 }
 
 /// What each kind of row is, by the first byte of its key.
-const ROW_KINDS: [(u8, &str); 14] = [
+const ROW_KINDS: [(u8, &str); 16] = [
     (b'm', "settings"),
     (b'n', "namespaces"),
     (b'c', "current runs"),
@@ -54,15 +68,13 @@ const ROW_KINDS: [(u8, &str); 14] = [
     (b'i', "modules"),
     (b'b', "module bytes"),
     (b'u', "module uses"),
+    (b'y', "partial uploads"),
+    (b'z', "upload parts"),
 ];
 
 fn verify(args: &VerifyArgs) -> Outcome {
     let dir = &args.data_dir;
-    let entries = fs::read_dir(dir).with_context(|| format!("cannot read the directory {}", dir.display()));
-    // Opening an empty directory would make a new store there.
-    if entries.map_err(Failure::Usage)?.next().is_none() {
-        return Err(Failure::Usage(anyhow!("{} is empty: there is no store in it", dir.display())));
-    }
+    check_not_empty(dir)?;
     let options = SledOptions { verify_on_open: false, ..SledOptions::default() };
     let store = match open_sled(dir, options) {
         Ok(store) => Arc::new(store),
@@ -132,6 +144,15 @@ fn verify(args: &VerifyArgs) -> Outcome {
     let listed = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
     let found = output::count(problems.len() as u64, "problem", "problems");
     Err(Failure::failed(anyhow!("the store is damaged: {found}{listed}")))
+}
+
+/// Opening an empty directory would make a new store there.
+fn check_not_empty(dir: &Path) -> Outcome {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read the directory {}", dir.display()));
+    match entries.map_err(Failure::Usage)?.next() {
+        Some(_) => Ok(()),
+        None => Err(Failure::Usage(anyhow!("{} is empty: there is no store in it", dir.display()))),
+    }
 }
 
 fn kind_name(kind: u8) -> String {

@@ -17,7 +17,7 @@ use clap::Args;
 
 use crate::{
     build::{self, LangArgs, Project},
-    connect::{Client, DEFAULT_NAMESPACE},
+    connect::{Client, CredentialsArgs, DEFAULT_NAMESPACE},
     failure::{Failure, Outcome},
     module,
 };
@@ -106,9 +106,10 @@ fn build_and_deploy(watch: &Watch, address: SocketAddr) -> Outcome<(String, Vec<
     let built = build::build(&watch.project)?;
     let task_queue = watch.task_queue.clone().unwrap_or_else(|| built.name.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let none = CredentialsArgs::default();
     let answer = runtime.block_on(async {
-        let mut client = Client::connect(&address.to_string(), DEFAULT_NAMESPACE.to_owned()).await?;
-        module::deploy_bytes(&mut client, task_queue.clone(), built.bytes).await
+        let mut client = Client::connect(&address.to_string(), DEFAULT_NAMESPACE.to_owned(), &none).await?;
+        module::deploy_bytes(&mut client, task_queue.clone(), built.bytes, None).await
     })?;
     let module = answer.module.unwrap_or_default();
     let digest = module.digest.get(..12).unwrap_or(&module.digest);

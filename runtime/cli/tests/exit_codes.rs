@@ -131,3 +131,15 @@ fn settings_are_taken_from_file_then_environment_then_flags() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("filter = \"debug\""), "{}", ran.stdout);
 }
+
+#[test]
+fn every_shell_gets_a_script_that_knows_the_verbs() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run(&["completions", shell]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{shell}");
+        for word in ["store", "restore", "--data-dir".trim_start_matches('-')] {
+            assert!(ran.stdout.contains(word), "{shell} does not know {word}");
+        }
+    }
+    check(&run(&["completions", "tcsh"]), 2, "possible values: bash");
+}

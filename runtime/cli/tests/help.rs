@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-const VERBS: [&[&str]; 30] = [
+const VERBS: [&[&str]; 53] = [
     &[],
     &["dev"],
     &["server"],
@@ -16,11 +16,20 @@ const VERBS: [&[&str]; 30] = [
     &["module", "deploy"],
     &["module", "list"],
     &["module", "describe"],
-    &["module", "undeploy"],
+    &["module", "upload"],
     &["module", "download"],
     &["module", "activities"],
     &["module", "grant"],
     &["module", "revoke"],
+    &["module", "delete"],
+    &["module", "activate"],
+    &["module", "rollback"],
+    &["module", "ramp"],
+    &["module", "undeploy"],
+    &["module", "versions"],
+    &["module", "deployments"],
+    &["module", "verify"],
+    &["module", "migrate"],
     &["workflow"],
     &["workflow", "start"],
     &["workflow", "execute"],
@@ -34,9 +43,23 @@ const VERBS: [&[&str]; 30] = [
     &["workflow", "signal"],
     &["workflow", "reset"],
     &["workflow", "delete"],
+    &["quota"],
+    &["quota", "show"],
+    &["quota", "set"],
+    &["quota", "reset"],
+    &["usage"],
     &["replay"],
     &["store"],
     &["store", "verify"],
+    &["store", "backup"],
+    &["store", "restore"],
+    &["completions"],
+    &["key"],
+    &["key", "create"],
+    &["key", "list"],
+    &["key", "revoke"],
+    &["key", "generate"],
+    &["whoami"],
 ];
 
 fn help(verb: &[&str], columns: &str) -> String {

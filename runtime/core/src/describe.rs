@@ -36,8 +36,8 @@ impl RunState {
             search_attributes: self.search_attributes.clone(),
             task_queue: self.task_queue().to_owned(),
             state_transition_count: self.transitions,
-            most_recent_worker_version_stamp: (!self.build_id.is_empty()).then(|| {
-                mainspring_api::common::WorkerVersionStamp { build_id: self.build_id.clone(), use_versioning: false }
+            most_recent_worker_version_stamp: Some(self.module_or_build_id()).filter(|id| !id.is_empty()).map(|id| {
+                mainspring_api::common::WorkerVersionStamp { build_id: id.to_owned(), use_versioning: false }
             }),
             parent_namespace_id: self.started.parent_workflow_namespace_id.clone(),
             parent_execution: self.started.parent_workflow_execution.clone(),

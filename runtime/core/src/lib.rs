@@ -7,7 +7,7 @@
 //!
 //! Start reading at [`step`], then one file for each noun: [`workflow`], [`workflow_task`], [`activity`], [`timer`],
 //! [`signal`], [`cancel`], [`update`], [`child`], [`external`], [`continue_as_new`], [`reset`]. [`command`] turns what a
-//! workflow asks for into events, and compares the two in replay; [`outbox`] holds what a run has to do to other runs;
+//! workflow asks for into events, and compares the two in replay; [`migration`] moves a run to another module; [`outbox`] holds what a run has to do to other runs;
 //! [`retry`] holds the retry rules, [`limits`] every bound.
 
 // The wire format keeps module digests and the older policies in fields that Temporal marks as deprecated.
@@ -25,6 +25,7 @@ mod error;
 pub mod external;
 pub mod failure;
 pub mod limits;
+pub mod migration;
 pub mod outbox;
 pub mod protocol;
 pub mod reset;

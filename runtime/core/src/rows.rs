@@ -65,6 +65,9 @@ pub struct WorkflowTaskRow {
     pub identity: String,
 }
 
+/// The phase of an [`ActivityRow`] whose activity a worker has.
+pub const STARTED: u32 = 2;
+
 /// One for each open activity.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ActivityRow {
@@ -194,7 +197,7 @@ impl Activity {
             phase: match self.phase {
                 Phase::Ready => 0,
                 Phase::Backoff => 1,
-                Phase::Started => 2,
+                Phase::Started => STARTED,
                 Phase::Ended => 3,
             },
             attempt: self.attempt,
@@ -214,7 +217,7 @@ impl Activity {
         self.phase = match row.phase {
             0 => Phase::Ready,
             1 => Phase::Backoff,
-            2 => Phase::Started,
+            STARTED => Phase::Started,
             _ => Phase::Ended,
         };
         self.attempt = row.attempt;

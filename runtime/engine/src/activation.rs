@@ -1,7 +1,12 @@
 //! Activations: the threads that let the sandbox run a workflow task or answer a query, away from the shards' own
 //! threads.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use mainspring_api::{
     command::Command, enums::WorkflowTaskFailedCause, failure::Failure, history::HistoryEvent, protocol::Message,
@@ -11,8 +16,19 @@ use mainspring_sandbox::{
     Digest, History, QueriedRun, QueryAnswer, Question, RunKey as SandboxRun, Sandbox, TaskFailure, WorkflowTask,
 };
 use mainspring_store::{Batch, Committer, ShardId, Store};
+use parking_lot::{Condvar, Mutex};
+use prost::Message as _;
+use uuid::Uuid;
 
-use crate::{keys::RunKey, modules::Modules, run::read_history};
+use crate::{
+    EngineMetrics, clock,
+    keys::{RunKey, WorkflowKey},
+    limits,
+    metrics::ActivationLabels,
+    modules::Modules,
+    quota::{FairQueue, JobAccount, Meter, Next, Quotas, Ticket},
+    run::read_history,
+};
 
 /// A run for the sandbox, and what to do with it.
 pub struct Job {
@@ -47,47 +63,157 @@ pub enum Outcome {
 }
 
 /// The threads, and the queue before them. It is bounded by the runs that can be busy.
+///
+/// Namespaces share the threads fairly: see [`FairQueue`]. There are twice as many threads as jobs of one namespace run
+/// at once, so that a namespace whose jobs run long, and cannot be interrupted, leaves threads for others.
 pub struct Activations {
-    jobs: Option<flume::Sender<Job>>,
+    queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// A job has come or ended, or the quotas have changed.
+    changed: Condvar,
+    quotas: Arc<Quotas>,
+}
+
+struct Waiting {
+    jobs: FairQueue<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    fn meter(&self, job: &Job) -> Arc<Meter> {
+        self.quotas.meter(job.run.workflow.namespace, &job.sandbox_run.namespace)
+    }
+
+    fn push(&self, job: Job) {
+        // Where there is none yet, it is made: the threads look at it under the lock.
+        self.meter(&job);
+        let mut waiting = self.waiting.lock();
+        if waiting.closed {
+            drop(waiting);
+            return give_back(job);
+        }
+        waiting.jobs.push(job.run.workflow.namespace, job);
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
+    /// The next job, as soon as there is one that may begin; none when the queue was closed.
+    fn next(&self) -> Option<(Ticket, Job)> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if waiting.closed {
+                return None;
+            }
+            // The name is only for a meter that is made, and that is done.
+            match waiting.jobs.next(|namespace| self.quotas.meter(namespace, "").share()) {
+                Next::Job(ticket, job) => return Some((ticket, job)),
+                Next::Wait(Some(wait)) => {
+                    self.changed.wait_for(&mut waiting, wait.max(PAUSE_MIN));
+                }
+                Next::Wait(None) => self.changed.wait(&mut waiting),
+            }
+        }
+    }
+
+    fn done(&self, ticket: Ticket, took: Duration) {
+        self.waiting.lock().jobs.done(ticket, took);
+        // This thread looks for its next job by itself; what it does not take may be another one's now.
+        self.changed.notify_one();
+    }
+}
+
+/// A namespace that has used up its fuel is looked at again after no less than this.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
 
 impl Activations {
     pub fn start(
         threads: usize,
+        metrics: EngineMetrics,
         sandbox: Sandbox,
         modules: Arc<Modules>,
         store: Arc<dyn Store>,
         committer: Arc<Committer>,
+        quotas: Arc<Quotas>,
     ) -> std::io::Result<Activations> {
-        let (jobs, queue) = flume::unbounded::<Job>();
-        let threads = (0..threads.max(1))
+        let slots = threads.max(1);
+        let waiting = Mutex::new(Waiting { jobs: FairQueue::new(slots, slots), closed: false });
+        let queue = Arc::new(Queue { waiting, changed: Condvar::new(), quotas });
+        let tools = Tools { metrics, sandbox, modules, store, committer };
+        let threads = (0..2 * slots)
             .map(|number| {
-                let (queue, sandbox, modules) = (queue.clone(), sandbox.clone(), Arc::clone(&modules));
-                let (store, committer) = (Arc::clone(&store), Arc::clone(&committer));
+                let (queue, tools) = (Arc::clone(&queue), tools.clone());
                 std::thread::Builder::new().name(format!("activation-{number}")).spawn(move || {
-                    for job in queue {
-                        run(job, &sandbox, &modules, &store, &committer);
+                    while let Some((ticket, job)) = queue.next() {
+                        let began = clock::monotonic();
+                        let meter = queue.meter(&job);
+                        let is_query = matches!(job.work, JobWork::Query { .. });
+                        let account = Arc::new(JobAccount::new(Arc::clone(&meter)));
+                        let done = run(job, &meter, &account, &tools);
+                        let took = clock::monotonic().saturating_sub(began);
+                        meter.note_activation(is_query, took);
+                        tracing::debug!(fuel = account.fuel(), ?took, is_query, "activated");
+                        queue.done(ticket, took);
+                        done();
                     }
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Activations { jobs: Some(jobs), threads })
+        Ok(Activations { queue, threads })
     }
 
     pub fn submit(&self, job: Job) {
-        if let Some(Err(rejected)) = self.jobs.as_ref().map(|jobs| jobs.send(job)) {
-            match rejected.0.work {
-                JobWork::Task { done, .. } => done(failed("the server is stopping")),
-                JobWork::Query { done, .. } => done(Err(Box::new(server_failure("the server is stopping")))),
-            }
+        self.queue.push(job);
+    }
+
+    /// Looks at what may begin once more: the quotas have changed.
+    pub fn wake(&self) {
+        // With the lock, so that no thread is between its look and its sleep.
+        let _waiting = self.queue.waiting.lock();
+        self.queue.changed.notify_all();
+    }
+
+    /// Whether a namespace's next job is not to begin soon: what led to it is then committed before, so that nobody waits
+    /// for the one to hear of the other.
+    pub fn are_late(&self, namespace: Uuid) -> bool {
+        let delay = self.queue.waiting.lock().jobs.delay(namespace);
+        delay > limits::TURN_IS_LATE || !self.queue.quotas.meter(namespace, "").share().pause.is_zero()
+    }
+
+    /// Gives up the turn of a workflow, if it still waits for it: it is to be ended, and needs no turn for that.
+    pub fn withdraw(&self, workflow: &WorkflowKey) {
+        let of_workflow = |job: &Job| job.run.workflow == *workflow && matches!(job.work, JobWork::Task { .. });
+        let withdrawn = self.queue.waiting.lock().jobs.withdraw(workflow.namespace, of_workflow);
+        if let Some(Job { work: JobWork::Task { done, .. }, .. }) = withdrawn {
+            done(failed("the workflow is to be ended before its turn has come"));
         }
+    }
+
+    /// Jobs of a namespace: those that wait, and those that run.
+    pub fn count(&self, namespace: Uuid) -> (usize, usize) {
+        self.queue.waiting.lock().jobs.count(namespace)
+    }
+}
+
+fn give_back(job: Job) {
+    match job.work {
+        JobWork::Task { done, .. } => done(failed("the server is stopping")),
+        JobWork::Query { done, .. } => done(Err(Box::new(server_failure("the server is stopping")))),
     }
 }
 
 impl Drop for Activations {
     fn drop(&mut self) {
-        self.jobs = None;
+        let left = {
+            let mut waiting = self.queue.waiting.lock();
+            waiting.closed = true;
+            waiting.jobs.drain()
+        };
+        self.queue.changed.notify_all();
+        left.into_iter().for_each(give_back);
         for thread in self.threads.drain(..) {
             // A panic in there has been turned into an outcome; nothing is left to tell.
             let _ = thread.join();
@@ -95,7 +221,20 @@ impl Drop for Activations {
     }
 }
 
-fn run(mut job: Job, sandbox: &Sandbox, modules: &Modules, store: &Arc<dyn Store>, committer: &Arc<Committer>) {
+/// What every job needs.
+#[derive(Clone)]
+struct Tools {
+    metrics: EngineMetrics,
+    sandbox: Sandbox,
+    modules: Arc<Modules>,
+    store: Arc<dyn Store>,
+    committer: Arc<Committer>,
+}
+
+/// Runs a job. What comes of it is told by the function that is returned.
+fn run(mut job: Job, meter: &Meter, account: &Arc<JobAccount>, tools: &Tools) -> Box<dyn FnOnce()> {
+    let Tools { metrics, sandbox, modules, store, committer } = tools;
+    let terms = meter.terms(Arc::clone(account) as _);
     let nothing = JobWork::Query { question: Box::default(), done: Box::new(drop) };
     let work = std::mem::replace(&mut job.work, nothing);
     let journal = Journal { job: &job, store, committer };
@@ -108,20 +247,48 @@ fn run(mut job: Job, sandbox: &Sandbox, modules: &Modules, store: &Arc<dyn Store
                 started_event_id: job.last_event_id,
                 updates: &updates,
                 history: &journal,
-                modules,
+                modules: &**modules,
+                terms: Some(&terms),
             };
+            let began = Instant::now();
             let activated = contained(|| sandbox.activate(&task));
-            done(match activated {
-                Ok(activated) => Outcome::Completed { commands: activated.commands, messages: activated.messages },
+            metrics.activation_seconds.observe(began.elapsed().as_secs_f64());
+            metrics.activations.get_or_create(&ActivationLabels::of(&job.sandbox_run.namespace, &activated)).inc();
+            let outcome = match activated {
+                Ok(activated) => match too_large(&activated.commands, meter) {
+                    Some(failure) => failure,
+                    None => Outcome::Completed { commands: activated.commands, messages: activated.messages },
+                },
                 Err((cause, failure)) => Outcome::Failed { cause, failure },
-            });
+            };
+            Box::new(move || done(outcome))
         }
         JobWork::Query { question, done } => {
-            let queried = QueriedRun { run: &job.sandbox_run, module: job.module, history: &journal, modules };
+            let queried = QueriedRun {
+                run: &job.sandbox_run,
+                module: job.module,
+                history: &journal,
+                modules: &**modules,
+                terms: Some(&terms),
+            };
             let answer = contained(|| sandbox.query(&queried, &question));
-            done(answer.map_err(|(_, failure)| Box::new(failure)));
+            metrics.queries.get_or_create(&ActivationLabels::of(&job.sandbox_run.namespace, &answer)).inc();
+            Box::new(move || done(answer.map_err(|(_, failure)| Box::new(failure))))
         }
     }
+}
+
+/// The failure of a task with a command that is larger than its namespace allows. Where it allows what everybody may,
+/// the run's own limit is met, which looks at each payload.
+fn too_large(commands: &[Command], meter: &Meter) -> Option<Outcome> {
+    let limit = usize::try_from(meter.quota().payload_bytes).unwrap_or(usize::MAX);
+    if limit >= mainspring_core::limits::temporal::PAYLOAD_BYTES {
+        return None;
+    }
+    let size = commands.iter().map(Command::encoded_len).find(|size| *size > limit)?;
+    let message = format!("a command has {size} bytes; the quota payload_bytes of the namespace allows {limit}");
+    let failure = mainspring_core::failure::application(&message, "PayloadLimitExceeded", false);
+    Some(Outcome::Failed { cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure, failure })
 }
 
 /// The sandbox promises not to panic; a run that breaks the promise must not take the server along.

@@ -31,12 +31,19 @@ impl Engine {
         wait: Duration,
     ) -> Result<Option<ActivityTask>, EngineError> {
         let queue = QueueKey { namespace: self.shared().namespaces.id(namespace)?, name: task_queue.to_owned() };
+        let meter = self.shared().meter(queue.namespace);
         let deadline = tokio::time::Instant::now() + wait;
         loop {
+            // With nothing in its hands: what it may not have yet waits in the queue.
+            if tokio::time::timeout_at(deadline, meter.activity_may_start()).await.is_err() {
+                return Ok(None);
+            }
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let Some(lease) = self.shared().matching.poll(queue.clone(), identity, left).await else {
                 return Ok(None);
             };
+            // Others may have taken what there was room for; dropping the lease gives the task back.
+            let Some(_starting) = meter.begin_activity() else { continue };
             let Some(task) = lease.take() else { continue };
             match self.start_activity(task, identity).await {
                 Ok(task) => return Ok(Some(task)),
@@ -88,6 +95,14 @@ impl Engine {
         let workflow = self.workflow(namespace, &target.run.workflow_id)?;
         let identity = identity.to_owned();
         let activity = target.activity;
+        let (what, payloads) = match &outcome {
+            ActivityOutcome::Completed(result) => ("Result", result.as_ref()),
+            ActivityOutcome::Failed { last_heartbeat_details, .. } => {
+                ("Heartbeat details", last_heartbeat_details.as_ref())
+            }
+            ActivityOutcome::Canceled(details) => ("Details", details.as_ref()),
+        };
+        self.check_payloads(namespace, what, payloads)?;
         let ended = self.on_run(workflow, target.run, move |step| step.end_activity(&activity, outcome, &identity));
         ended.await
     }
@@ -101,6 +116,7 @@ impl Engine {
     ) -> Result<HeartbeatAnswer, EngineError> {
         let workflow = self.workflow(namespace, &target.run.workflow_id)?;
         let identity = identity.to_owned();
+        self.check_payloads(namespace, "Heartbeat details", details.as_ref())?;
         let activity: ActivityRef = target.activity;
         let beat = move |step: &mut Step<'_>| step.heartbeat_activity(&activity, details, &identity);
         self.on_run(workflow, target.run, beat).await
@@ -123,11 +139,14 @@ impl Engine {
     ) -> Result<TaskQueueDescription, EngineError> {
         let id = self.shared().namespaces.id(namespace)?;
         let queue = QueueKey { namespace: id, name: task_queue.to_owned() };
-        let poller = self.shared().modules.deployment(namespace, &queue).map(|deployment| Poller {
-            identity: format!("{}@{}", IDENTITY, deployment.digest),
-            last_access: clock::now(),
-        });
-        Ok(TaskQueueDescription { pollers: poller.into_iter().collect(), ..TaskQueueDescription::default() })
+        let versions = self.shared().modules.versions(&queue).unwrap_or_default();
+        let ramping = versions.ramp().and_then(|ramp| versions.version(ramp.number));
+        let pollers = versions
+            .active()
+            .into_iter()
+            .chain(ramping)
+            .map(|version| Poller { identity: format!("{}@{}", IDENTITY, version.digest), last_access: clock::now() });
+        Ok(TaskQueueDescription { pollers: pollers.collect(), ..TaskQueueDescription::default() })
     }
 }
 

@@ -137,6 +137,13 @@ fn start_child(answers: Answers, initiated_event_id: i64, start: Box<StartWorkfl
         }
         // Too many others wait for the run that it is to replace: at the end of the line, then.
         Err(EngineError::Overloaded(_)) => deliver(&answers.shared, &answers.to, again),
+        // There is no room for another open run: when one closes, then. It may just have.
+        Err(EngineError::QuotaExceeded(_)) => {
+            let Answers { shared, to } = answers;
+            let namespace = to.workflow.namespace;
+            shared.meter(namespace).park(to, again);
+            shared.room_was_made(namespace);
+        }
         // The server stops: the effect is found again when it starts.
         Err(_) => {}
     });

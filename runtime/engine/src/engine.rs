@@ -2,21 +2,24 @@
 
 use std::{sync::Arc, thread::JoinHandle};
 
-use mainspring_core::{Rejection, Step};
+use mainspring_core::{Rejection, Step, Time};
 use mainspring_sandbox::Sandbox;
-use mainspring_store::{Batch, Committer, ShardId, Store};
+use mainspring_store::{Backup, Batch, Committer, CommitterMetrics, ShardId, Store};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    EngineConfig, EngineError, Namespace, RunRef,
+    EngineConfig, EngineError, EngineMetrics, EngineStats, Namespace, RunRef,
     activation::Activations,
+    api_keys::ApiKeys,
+    clock,
     hosted_activities::{self, Deployments, HostedActivities},
     inner::{Notifier, Shared},
     keys::WorkflowKey,
     matching::{Matching, QueueKey},
     modules::Modules,
-    open,
+    open, pins,
+    quota::Quotas,
     run::{Reply, Work},
     shard::{Request, Shard, ShardHandle, channel},
     updates::UpdateWaiters,
@@ -42,17 +45,26 @@ impl Engine {
     pub fn open(store: Arc<dyn Store>, sandbox: Sandbox, config: EngineConfig) -> Result<Engine, EngineError> {
         let shards = open::setup_shards(&*store, config.shards)?;
         let namespaces = open::setup_namespaces(&*store, &config.namespaces)?;
+        pins::setup_index(&*store)?;
         let modules = Arc::new(Modules::open(Arc::clone(&store), &namespaces.ids())?);
         let deployments = Deployments::open(&*store, &namespaces.ids(), config.secret_key)?;
         let hosted = HostedActivities::new(deployments, config.hosted);
+        let api_keys = ApiKeys::open(&*store)?;
+        let guest = sandbox.config().limits.clone();
+        let cached_bytes = sandbox.config().instance_cache_bytes;
+        let quotas = Arc::new(Quotas::open(&*store, &namespaces, config.quota, guest, cached_bytes)?);
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
+        let metrics = EngineMetrics::default();
+        open::count_open_runs(&*store, &namespaces, &metrics)?;
         let activations = Activations::start(
             config.activation_threads,
+            metrics.clone(),
             sandbox.clone(),
             Arc::clone(&modules),
             Arc::clone(&store),
             Arc::clone(&committer),
+            Arc::clone(&quotas),
         )
         .map_err(no_thread)?;
         let (handles, queues): (Vec<_>, Vec<_>) = (0..shards).map(|number| channel(ShardId(number))).unzip();
@@ -61,12 +73,16 @@ impl Engine {
             committer,
             sandbox,
             modules,
+            api_keys,
             matching: Matching::default(),
             hosted,
             notifier: Notifier::default(),
             namespaces,
             activations,
+            metrics,
+            quotas,
             updates: UpdateWaiters::default(),
+            sweep_threads: config.activation_threads.max(1),
             shards: handles,
             failure,
         });
@@ -74,8 +90,10 @@ impl Engine {
         for (handle, requests) in shared.shards.iter().zip(queues) {
             let capacity = config.runs_in_memory_per_shard;
             opened.push(Shard::open(handle.clone(), requests, Arc::clone(&shared), capacity)?);
+            open::count_runs(&shared, handle.id)?;
             interrupted.extend(open::queue_ready_activities(&shared, handle.id)?);
         }
+        open::count_modules(&shared)?;
         let mut threads = Vec::new();
         for (number, shard) in opened.into_iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || shard.run());
@@ -150,6 +168,36 @@ impl Engine {
         let _ = receiver.await;
     }
 
+    /// Begins a backup of all that is stored (see [`Backup`]). It blocks, now and at each step.
+    pub fn backup(&self) -> Result<Backup, EngineError> {
+        let shared = &self.inner.shared;
+        Ok(Backup::start(Arc::clone(&shared.store), Arc::clone(&shared.committer))?)
+    }
+
+    /// What has happened since the engine was opened.
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.inner.shared.metrics
+    }
+
+    /// What its committer counts.
+    pub fn commit_metrics(&self) -> &CommitterMetrics {
+        self.inner.shared.committer.metrics()
+    }
+
+    /// What it holds at this moment.
+    pub fn stats(&self) -> EngineStats {
+        let shared = &self.inner.shared;
+        let totals = shared.matching.totals();
+        let tasks = |namespace| totals.tasks.get(&namespace).copied().unwrap_or(0);
+        let namespaces = shared.namespaces.ids().into_iter();
+        EngineStats {
+            sandbox: shared.sandbox.stats(),
+            waiting_tasks: namespaces.map(|id| (shared.namespaces.name_of(id), tasks(id))).collect(),
+            waiting_polls: totals.polls,
+            task_queues: totals.queues,
+        }
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
@@ -180,6 +228,11 @@ impl Engine {
         });
         self.shard_of(&workflow).request(Request::Run { workflow, run, work })?;
         receiver.await.map_err(|_| stopped())?
+    }
+
+    /// The time that the engine goes by.
+    pub fn now(&self) -> Time {
+        clock::now()
     }
 
     // Namespaces.

@@ -5,6 +5,8 @@ use mainspring_core::Rejection;
 use mainspring_sandbox::ModuleError;
 use mainspring_store::StoreError;
 
+use crate::QuotaExceeded;
+
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The run's state machine refused the input, or the input is invalid.
@@ -32,12 +34,27 @@ pub enum EngineError {
     /// Too much is waiting already.
     #[error("{0}")]
     Overloaded(String),
+    /// The namespace has used what it may.
+    #[error(transparent)]
+    QuotaExceeded(#[from] QuotaExceeded),
     /// What is stored cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Stored records contradict each other.
     #[error("the stored run is damaged: {0}")]
     Damaged(String),
+}
+
+impl EngineError {
+    /// Whether the same may be granted at another time.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            EngineError::Module(error) => error.is_transient() || matches!(error, ModuleError::CompilersBusy(_)),
+            EngineError::Store(error) => !error.is_refusal(),
+            EngineError::Unavailable(_) | EngineError::Overloaded(_) => true,
+            _ => false,
+        }
+    }
 }
 
 fn no_such_workflow(workflow_id: &str, run_id: &str) -> String {

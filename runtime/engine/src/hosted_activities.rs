@@ -24,7 +24,8 @@ use std::{
 };
 
 use mainspring_core::{Rejection, limits::temporal};
-use mainspring_sandbox::{Digest, ModuleDescription};
+use mainspring_sandbox::Digest;
+use mainspring_store::Batch;
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
@@ -33,6 +34,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use self::deployments::delete_secrets;
 pub(crate) use self::{
     attempt::interrupted,
     deployments::{Deployments, Hosted},
@@ -43,8 +45,9 @@ pub use self::{
     secrets::SecretKey,
 };
 use crate::{
-    Deployed, Engine, EngineError, clock,
+    Deployed, DeployedTo, Engine, EngineError, Module, clock,
     inner::Shared,
+    limits,
     matching::{Lease, QueueKey},
 };
 
@@ -84,8 +87,6 @@ pub(crate) struct HostedActivities {
     runtime: OnceLock<Handle>,
     pollers: Mutex<HashMap<QueueKey, AbortHandle>>,
     attempts: Mutex<JoinSet<()>>,
-    /// One change of deployments or grants at a time.
-    changing: tokio::sync::Mutex<()>,
 }
 
 impl HostedActivities {
@@ -97,7 +98,6 @@ impl HostedActivities {
             runtime: OnceLock::new(),
             pollers: Mutex::default(),
             attempts: Mutex::default(),
-            changing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -140,52 +140,48 @@ impl Engine {
         }
     }
 
-    /// Takes a module of activities, and makes it the one of a task queue.
+    /// Makes a module of activities that the namespace has the one of a task queue.
     pub(crate) async fn deploy_activities(
         &self,
-        queue: QueueKey,
-        description: &ModuleDescription,
-        bytes: Vec<u8>,
+        namespace: &str,
+        task_queue: &str,
+        module: Module,
     ) -> Result<Deployed, EngineError> {
-        let shared = Arc::clone(self.shared());
-        let _one_at_a_time = shared.hosted.changing.lock().await;
-        let digest = description.digest;
-        let before = shared.hosted.deployments.get(&queue);
-        let unchanged = before.as_ref().is_some_and(|hosted| hosted.digest() == Some(digest));
-        let deployed = clock::now();
-        if !unchanged {
-            let mut hosted = before.unwrap_or_default();
+        let (queue, digest) = (self.hosted_queue(namespace, task_queue)?, module.digest);
+        let changed = self.change_hosted(queue.clone(), move |engine, queue, batch| {
+            let shared = engine.shared();
+            if !shared.modules.has(queue.namespace, &digest)? {
+                return Err(EngineError::ModuleNotFound(digest.to_string()));
+            }
+            let mut hosted = shared.hosted.deployments.get(queue).unwrap_or_default();
+            if let Some((_, deployed)) = hosted.module.filter(|(active, _)| *active == digest) {
+                return Ok((None, (deployed, true)));
+            }
+            let deployed = clock::now();
             hosted.module = Some((digest, deployed));
-            let mut batch = self.home_batch();
-            shared.modules.write_module(queue.namespace, description, bytes, &mut batch);
-            hosted.write(&queue, &mut batch);
-            self.commit(batch).await?;
-            shared.hosted.deployments.set(queue.clone(), hosted);
-        }
-        self.start_poller(queue.clone());
-        let deployment = self.shared().hosted.deployments.deployment(&self.namespace_name(&queue), &queue);
-        let deployment = deployment.ok_or_else(|| EngineError::Unavailable("the deployment is gone".into()))?;
-        Ok(Deployed { module: shared.modules.module(&digest)?, deployment, unchanged })
+            hosted.write(queue, batch);
+            Ok((Some(hosted), (deployed, false)))
+        });
+        let (deployed, unchanged) = changed.await?;
+        self.start_poller(queue);
+        let (namespace, task_queue) = (namespace.to_owned(), task_queue.to_owned());
+        Ok(Deployed { module, to: DeployedTo::Activities { namespace, task_queue, deployed }, unchanged })
     }
 
     /// Takes the activities off a task queue, with all grants; returns the module's digest. What runs goes on.
     pub async fn undeploy_activities(&self, namespace: &str, task_queue: &str) -> Result<Digest, EngineError> {
-        let shared = Arc::clone(self.shared());
-        let queue = QueueKey { namespace: shared.namespaces.id(namespace)?, name: task_queue.to_owned() };
-        let _one_at_a_time = shared.hosted.changing.lock().await;
-        let Some((digest, hosted)) =
-            shared.hosted.deployments.get(&queue).and_then(|hosted| Some((hosted.digest()?, hosted)))
-        else {
-            return Err(EngineError::ModuleNotFound(format!("of activities is deployed on task queue {task_queue:?}")));
-        };
-        let mut batch = self.home_batch();
-        hosted.delete(&queue, &mut batch);
-        self.commit(batch).await?;
-        shared.hosted.deployments.remove(&queue);
-        if let Some(poller) = shared.hosted.pollers.lock().remove(&queue) {
-            poller.abort();
-        }
-        Ok(digest)
+        let queue = self.hosted_queue(namespace, task_queue)?;
+        let changed = self.change_hosted(queue, |engine, queue, batch| {
+            let hosted = engine.shared().hosted.deployments.get(queue).unwrap_or_default();
+            let Some(digest) = hosted.digest() else {
+                let what = format!("of activities is deployed on task queue {:?}", queue.name);
+                return Err(EngineError::ModuleNotFound(what));
+            };
+            hosted.delete(queue, batch);
+            delete_secrets(&*engine.shared().store, queue, batch)?;
+            Ok((Some(Hosted::default()), digest))
+        });
+        changed.await
     }
 
     /// Changes what the activities of a task queue may do; also before there are any.
@@ -195,41 +191,76 @@ impl Engine {
         task_queue: &str,
         change: GrantChange,
     ) -> Result<ActivityDeployment, EngineError> {
+        let queue = self.hosted_queue(namespace, task_queue)?;
+        let changed = self.change_hosted(queue.clone(), move |engine, queue, batch| {
+            let deployments = &engine.shared().hosted.deployments;
+            let before = deployments.get(queue).unwrap_or_default();
+            let after = Hosted { grants: Arc::new(change.apply(&before.grants)?), ..before.clone() };
+            before.delete(queue, batch);
+            after.write(queue, batch);
+            deployments.write_secrets(queue, &after.grants, batch)?;
+            Ok((Some(after.clone()), after))
+        });
+        let after = changed.await?;
+        self.describe_hosted(namespace, &queue, &after)
+    }
+
+    /// Changes what a task queue has: what is decided is written, and in force when it is durable. As with versions, one
+    /// change at a time, brought to its end whether or not anybody waits for it.
+    async fn change_hosted<T: Send + 'static>(
+        &self,
+        queue: QueueKey,
+        decide: impl FnOnce(&Engine, &QueueKey, &mut Batch) -> Result<(Option<Hosted>, T), EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let engine = self.clone();
+        let change = tokio::spawn(async move {
+            let shared = Arc::clone(engine.shared());
+            let _changes = shared.modules.changes.lock().await;
+            let mut batch = engine.home_batch();
+            let (after, result) = decide(&engine, &queue, &mut batch)?;
+            let Some(after) = after else { return Ok(result) };
+            let deployments = &shared.hosted.deployments;
+            if deployments.get(&queue).is_none() && deployments.count(queue.namespace) >= limits::DEPLOYMENTS {
+                let most = limits::DEPLOYMENTS;
+                let message = format!("the namespace has {most} deployments of activities, which is the most");
+                return Err(EngineError::Overloaded(message));
+            }
+            engine.commit(batch).await?;
+            let is_deployed = after.module.is_some();
+            deployments.set(queue.clone(), after);
+            if !is_deployed && let Some(poller) = shared.hosted.pollers.lock().remove(&queue) {
+                poller.abort();
+            }
+            Ok(result)
+        });
+        change.await.map_err(|error| EngineError::Unavailable(error.to_string()))?
+    }
+
+    fn hosted_queue(&self, namespace: &str, task_queue: &str) -> Result<QueueKey, EngineError> {
         mainspring_core::validate::name("TaskQueue", task_queue)?;
-        let shared = Arc::clone(self.shared());
-        let queue = QueueKey { namespace: shared.namespaces.id(namespace)?, name: task_queue.to_owned() };
-        let _one_at_a_time = shared.hosted.changing.lock().await;
-        let before = shared.hosted.deployments.get(&queue).unwrap_or_default();
-        let after = Hosted { grants: Arc::new(change.apply(&before.grants)?), ..before.clone() };
-        let mut batch = self.home_batch();
-        before.delete(&queue, &mut batch);
-        after.write(&queue, &mut batch);
-        shared.hosted.deployments.write_secrets(&queue, &after.grants, &mut batch)?;
-        self.commit(batch).await?;
-        let description = self.describe_hosted(namespace, task_queue, &after)?;
-        shared.hosted.deployments.set(queue, after);
-        Ok(description)
+        Ok(QueueKey { namespace: self.shared().namespaces.id(namespace)?, name: task_queue.to_owned() })
     }
 
     /// The deployments of activities of a namespace, and those task queues for which something was granted.
     pub fn list_activity_deployments(&self, namespace: &str) -> Result<Vec<ActivityDeployment>, EngineError> {
         let id = self.shared().namespaces.id(namespace)?;
         let deployments = self.shared().hosted.deployments.of(id).into_iter();
-        deployments.map(|(task_queue, hosted)| self.describe_hosted(namespace, &task_queue, &hosted)).collect()
+        let described = deployments
+            .map(|(name, hosted)| self.describe_hosted(namespace, &QueueKey { namespace: id, name }, &hosted));
+        described.collect()
     }
 
     fn describe_hosted(
         &self,
         namespace: &str,
-        task_queue: &str,
+        queue: &QueueKey,
         hosted: &Hosted,
     ) -> Result<ActivityDeployment, EngineError> {
-        let module = hosted.digest().map(|digest| self.shared().modules.module(&digest)).transpose()?;
-        Ok(hosted.describe(namespace, task_queue, module))
-    }
-
-    fn namespace_name(&self, queue: &QueueKey) -> String {
-        self.shared().namespaces.name_of(queue.namespace)
+        let module = match hosted.digest() {
+            Some(digest) => self.shared().modules.module(queue.namespace, &digest)?,
+            None => None,
+        };
+        Ok(hosted.describe(namespace, &queue.name, module))
     }
 }
 

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, Namespace, activation::Activations, hosted_activities::HostedActivities, keys::WorkflowKey,
-    matching::Matching, modules::Modules, shard::ShardHandle, updates::UpdateWaiters,
+    EngineError, EngineMetrics, Namespace, activation::Activations, api_keys::ApiKeys,
+    hosted_activities::HostedActivities, keys::WorkflowKey, matching::Matching, modules::Modules, quota::Quotas,
+    shard::ShardHandle, updates::UpdateWaiters,
 };
 
 pub struct Shared {
@@ -19,12 +20,17 @@ pub struct Shared {
     pub committer: Arc<Committer>,
     pub sandbox: Sandbox,
     pub modules: Arc<Modules>,
+    pub api_keys: ApiKeys,
     pub matching: Matching,
     pub hosted: HostedActivities,
     pub notifier: Notifier,
     pub namespaces: Namespaces,
     pub activations: Activations,
+    pub metrics: EngineMetrics,
+    pub quotas: Arc<Quotas>,
     pub updates: UpdateWaiters,
+    /// Threads of one sweep.
+    pub sweep_threads: usize,
     /// All of them, by number.
     pub shards: Vec<ShardHandle>,
     /// Why the engine can go on no longer.

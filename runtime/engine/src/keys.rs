@@ -16,7 +16,11 @@
 //! | `d` | namespace, task queue | `DeploymentRow` |
 //! | `i` | digest | `ModuleRow` |
 //! | `b` | digest | the module's bytes |
-//! | `u` | namespace, digest | nothing: the namespace has uploaded the module |
+//! | `u` | namespace, digest | `UploadRow`: the namespace has the module |
+//! | `y` | namespace, digest | `PartialRow`: an upload has begun and has not ended |
+//! | `z` | namespace, digest, offset | a part of such an upload |
+//! | `k` | id | `ApiKeyRow` |
+//! | `q` | namespace | `QuotaRow`: the quotas that were set for it |
 //! | `g` | namespace, task queue | `HostedRow`: the activities that the server runs, and their grants |
 //! | `f` | namespace, task queue, name | `SecretRow`, sealed |
 //!
@@ -28,6 +32,10 @@ use mainspring_store::{Key, ShardId};
 use uuid::Uuid;
 
 pub const SHARDS: &[u8] = b"mshards";
+/// All API keys.
+pub const API_KEYS: &[u8] = b"k";
+/// There where the index has rows by module of every run.
+pub const MODULE_INDEX: &[u8] = b"mmodule-index";
 
 /// A workflow id within its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -220,6 +228,10 @@ pub fn module_bytes(digest: &Digest) -> Key {
     [b"b", digest.as_bytes().as_slice()].concat()
 }
 
+pub fn quota(namespace: Uuid) -> Key {
+    [b"q", namespace.as_bytes().as_slice()].concat()
+}
+
 pub fn uploads(namespace: Uuid) -> Key {
     [b"u", namespace.as_bytes().as_slice()].concat()
 }
@@ -245,6 +257,33 @@ pub fn secrets_of(namespace: Uuid, task_queue: &str) -> Key {
 
 pub fn secret(namespace: Uuid, task_queue: &str, name: &str) -> Key {
     [secrets_of(namespace, task_queue).as_slice(), name.as_bytes()].concat()
+}
+
+pub fn api_key(id: &str) -> Key {
+    [API_KEYS, id.as_bytes()].concat()
+}
+
+/// The digest at the end of a `u` or `y` key.
+pub fn read_digest(key: &[u8]) -> Option<Digest> {
+    Some(Digest::from_bytes(key.get(17..)?.try_into().ok()?))
+}
+
+/// All uploads of a namespace that have not ended.
+pub fn partials(namespace: Uuid) -> Key {
+    [b"y", namespace.as_bytes().as_slice()].concat()
+}
+
+pub fn partial(namespace: Uuid, digest: &Digest) -> Key {
+    [b"y", namespace.as_bytes().as_slice(), digest.as_bytes().as_slice()].concat()
+}
+
+/// All parts of an upload that has not ended.
+pub fn parts(namespace: Uuid, digest: &Digest) -> Key {
+    [b"z", namespace.as_bytes().as_slice(), digest.as_bytes().as_slice()].concat()
+}
+
+pub fn part(namespace: Uuid, digest: &Digest, offset: u64) -> Key {
+    [parts(namespace, digest).as_slice(), &offset.to_be_bytes()].concat()
 }
 
 fn with_number(mut key: Key, number: i64) -> Key {

@@ -3,12 +3,15 @@
 //!
 //! It knows neither gRPC (that is the server's) nor wasmtime (the sandbox's), and it does not care who executes a
 //! workflow task. Start reading at [`Engine`], then `shard`: the single writer of its runs; `run` turns a step into a
-//! batch, `keys` says where each record lives.
+//! batch, `keys` says where each record lives, `quota` what each
+//! namespace may use.
 
 mod activation;
 mod activities;
+mod api_keys;
 mod clock;
 mod deploy;
+mod deployments;
 mod effects;
 mod engine;
 mod error;
@@ -18,31 +21,57 @@ mod inner;
 mod keys;
 mod limits;
 mod matching;
+mod metrics;
+mod migration;
 mod modules;
 mod open;
 pub mod outcome;
+mod pins;
 mod queries;
+mod quota;
 mod rows;
 mod run;
 mod shard;
+mod sweep;
 mod timers;
 mod types;
 mod updates;
+mod uploads;
+mod verification;
 mod verify;
+mod verify_modules;
+mod versions;
 mod visibility;
 mod workflows;
 
+pub use api_keys::ApiKey;
+pub use deploy::{ModuleReport, ModuleUse};
+pub use deployments::{Changed, DrainReport, VersionRef};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use hosted_activities::{
     ActivityDeployment, GrantChange, HostGrant, HostedLimits, NewSecret, SecretKey, SecretName,
 };
+pub use limits::SAMPLE_RUNS;
 pub use mainspring_sandbox::Question;
+pub use metrics::{ActivationLabels, ClosedLabels, EngineMetrics, EngineStats, NamespaceLabel};
+pub use migration::{MigratedRun, MigrationOutcome, MigrationRequest, MigrationSummary};
 pub use queries::{QueryReply, WorkflowQuery};
+pub use quota::{NamespaceQuota, Quota, QuotaExceeded, RequestKind, Usage};
+pub use sweep::{RunSelection, Sample, Sweep};
 pub use types::{
-    ActivityTarget, ActivityTask, Backlog, Deployed, DeployedModule, Deployment, EngineConfig, HistoryPage,
-    HistoryQuery, ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
+    ActivityTarget, ActivityTask, Backlog, Deployed, DeployedTo, Deployment, EngineConfig, HistoryPage, HistoryQuery,
+    ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
 };
 pub use updates::{UpdateStage, UpdateStatus};
+pub use uploads::{Begun, Upload};
+pub use verification::{Verdict, VerificationSummary, VerifiedDeployment, VerifiedRun, verify_stored};
 pub use verify::{PROBLEMS_MAX, VerifyReport, verify};
+pub use versions::{Activation, Change, Need, Ramp, RolledBack, Share, Version, Versions};
 pub use visibility::{ATTRIBUTES, Attribute, ListFilter, WorkflowCount};
+
+/// Doors for `fuzz/`, and for nobody else.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::visibility::fuzzing::{filter, page_token};
+}

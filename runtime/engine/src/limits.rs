@@ -4,6 +4,18 @@ use std::time::Duration;
 
 /// Requests that may wait for one shard; more are refused, so that a slow disk shows at the client and not in memory.
 pub const REQUESTS_PER_SHARD: usize = 10_000;
+/// Requests of one namespace that are taken all the same: a flood of another one fills the queue of nobody else.
+pub const REQUESTS_OF_EVERY_NAMESPACE: usize = 500;
+/// Requests that a shard takes out of its channel at once, to have the namespaces take turns.
+pub const REQUESTS_AT_ONCE: usize = 1_000;
+/// The largest weight: with more, those of the least would wait for ever.
+pub const WEIGHT_MAX: u64 = 10_000;
+/// The longest burst: what was not used yesterday is no reason to take everything today.
+pub const BURST_SECONDS_MAX: u64 = 60;
+/// A workflow's turn that is further away than this is not waited for by what led to it: far above what a commit takes.
+pub const TURN_IS_LATE: Duration = Duration::from_millis(100);
+/// How often the log says that a namespace's log lines are dropped.
+pub const DROPPED_LOG_TOLD: Duration = Duration::from_secs(10);
 /// Requests that may wait for one run while its activation runs.
 pub const REQUESTS_PER_RUN: usize = 2_000;
 /// Events of one step, in bytes: what has waited for a run is taken in portions of about this size.
@@ -20,6 +32,8 @@ pub const SHARD_BYTES: usize = 64 * 1024 * 1024;
 pub const TIMERS_AT_ONCE: usize = 256;
 /// Timer rows of the near future that a shard keeps in memory.
 pub const TIMERS_IN_MEMORY: usize = 20_000;
+/// API keys that are there at the same time: all are in memory.
+pub const API_KEYS: usize = 10_000;
 /// Rows that one read of the store asks for.
 pub const SCAN_ROWS: usize = 512;
 /// Events that a run keeps in memory for its next activation; older ones are read from the store.
@@ -57,5 +71,27 @@ pub const LIST_ROWS: usize = 50_000;
 pub const SORT_ROWS: usize = 250_000;
 /// Lists and counts that are read at the same time.
 pub const LISTS_AT_ONCE: usize = 16;
+/// Sweeps (verifications, migrations) under way; more wait. Each has a few threads, and on each a history in memory.
+pub const SWEEPS_AT_ONCE: usize = 4;
+/// Results of a sweep that wait for whoever asked, and runs that wait for its threads.
+pub const SWEEP_RESULTS: usize = 256;
+/// Runs of a sample that is asked for by number: all of them are kept in memory until the last one is chosen.
+pub const SAMPLE_RUNS: usize = 100_000;
+/// Runs that are not exact which a deployment reports; the numbers tell of the others.
+pub const REPORTED_RUNS: usize = 100;
+/// How often a run is verified up to where it stands before its migration is given up. Each time only what has come since
+/// is replayed, so it takes a run that never rests to reach this.
+pub const MIGRATION_TRIES: usize = 20;
 /// How long a list waits at most for the steps that are being decided when it begins: far above what one takes.
 pub const STEP_SETTLES: Duration = Duration::from_millis(5);
+/// Versions that a task queue's list keeps, and steps back that rollbacks can go: somebody who deploys at every save of a
+/// file must not make the row grow for ever. Those that are active, ramping or next to be rolled back to always stay.
+pub const VERSIONS_KEPT: usize = 100;
+/// Task queues of one namespace that have versions: all of them are kept in memory.
+pub const DEPLOYMENTS: usize = 10_000;
+/// A part of an upload that is written at once, in bytes. An upload that breaks off loses at most this much.
+pub const UPLOAD_PART_BYTES: usize = 4 * 1024 * 1024;
+/// Uploads of one namespace that have broken off and can be resumed; the oldest go first.
+pub const PARTIAL_UPLOADS: usize = 4;
+/// How long an upload that has broken off can be resumed after its last part.
+pub const PARTIAL_UPLOAD_KEPT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -47,6 +47,15 @@ pub struct Matching {
     closed: Arc<AtomicBool>,
 }
 
+/// How much waits in all queues together.
+#[derive(Default)]
+pub struct Totals {
+    pub queues: usize,
+    pub polls: usize,
+    /// Tasks by namespace.
+    pub tasks: HashMap<Uuid, usize>,
+}
+
 /// A task in the hands of a poll. Dropped before it is taken, it goes back to the head of its queue.
 pub struct Lease {
     task: Option<ReadyTask>,
@@ -143,6 +152,18 @@ impl Matching {
 
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    pub fn totals(&self) -> Totals {
+        let queues = self.queues.lock();
+        let mut totals = Totals { queues: queues.len(), ..Totals::default() };
+        for (key, queue) in &*queues {
+            totals.polls += queue.polls.iter().filter(|poll| !poll.is_closed()).count();
+            if !queue.tasks.is_empty() {
+                *totals.tasks.entry(key.namespace).or_default() += queue.tasks.len();
+            }
+        }
+        totals
     }
 
     /// Answers every poll empty, those that wait and those to come.

@@ -1,8 +1,8 @@
-//! Modules and deployments: which module new runs of a task queue get.
+//! What the engine knows of modules and deployments: the deployments in memory, the modules in the store.
 
 use std::{collections::HashMap, sync::Arc};
 
-use mainspring_core::Time;
+use mainspring_core::{Rejection, Time};
 use mainspring_sandbox::{Digest, ModuleBytes, ModuleDescription};
 use mainspring_store::{Batch, Store, prefix_end};
 use parking_lot::RwLock;
@@ -10,116 +10,165 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::{
-    Deployment, EngineError, Module, clock, keys,
+    EngineError, Module, clock, keys,
     matching::QueueKey,
-    rows::{DeploymentRow, ModuleRow, decode},
+    pins::{Pins, Turn},
+    rows::{DeploymentRow, ModuleRow, UploadRow, decode},
     run::for_each_row,
+    uploads::Uploads,
+    versions::{Versions, digest},
 };
 
-/// The deployments, in memory, and the modules, in the store.
 pub struct Modules {
     store: Arc<dyn Store>,
-    active: RwLock<HashMap<QueueKey, (Digest, Time)>>,
+    deployments: RwLock<HashMap<QueueKey, Versions>>,
+    /// How many runs each module has.
+    pub pins: Pins,
+    pub uploads: Uploads,
+    /// Held by whoever changes modules or deployments, until what was changed is durable and known here. There are few
+    /// such changes, and each is decided on what the ones before it have left.
+    pub changes: tokio::sync::Mutex<()>,
 }
 
 impl Modules {
     pub fn open(store: Arc<dyn Store>, namespaces: &[Uuid]) -> Result<Modules, EngineError> {
-        let mut active = HashMap::new();
+        let mut deployments = HashMap::new();
         for &namespace in namespaces {
             let prefix = keys::deployments(namespace);
             for_each_row(&*store, &prefix, &prefix_end(&prefix), |key, value| {
                 let row: DeploymentRow = decode("deployment", key, value)?;
                 let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
-                active.insert(QueueKey { namespace, name }, (digest(&row.digest)?, Time(row.deployed)));
+                deployments.insert(QueueKey { namespace, name }, Versions::from_row(row)?);
                 Ok(())
             })?;
         }
-        Ok(Modules { store, active: RwLock::new(active) })
-    }
-
-    /// The module that is active on a task queue.
-    pub fn active(&self, queue: &QueueKey) -> Option<Digest> {
-        self.active.read().get(queue).map(|(digest, _)| *digest)
-    }
-
-    pub fn deployment(&self, namespace_name: &str, queue: &QueueKey) -> Option<Deployment> {
-        self.active.read().get(queue).map(|(digest, deployed)| Deployment {
-            namespace: namespace_name.to_owned(),
-            task_queue: queue.name.clone(),
-            digest: *digest,
-            deployed: *deployed,
+        Ok(Modules {
+            pins: Pins::open(&*store, namespaces)?,
+            store,
+            deployments: RwLock::new(deployments),
+            uploads: Uploads::default(),
+            changes: tokio::sync::Mutex::default(),
         })
     }
 
-    pub fn deployments(&self, namespace_name: &str, namespace: Uuid) -> Vec<Deployment> {
-        let active = self.active.read();
-        let mut deployments: Vec<Deployment> = active
-            .iter()
-            .filter(|(queue, _)| queue.namespace == namespace)
-            .map(|(queue, (digest, deployed))| Deployment {
-                namespace: namespace_name.to_owned(),
-                task_queue: queue.name.clone(),
-                digest: *digest,
-                deployed: *deployed,
-            })
-            .collect();
-        deployments.sort_by(|a, b| a.task_queue.cmp(&b.task_queue));
-        deployments
+    // Deployments.
+
+    /// The module that a run gets which is pinned to none yet, and the turn that it has on it. Chosen and held in one:
+    /// what is not deployed any more is chosen no more, so that no turn on it begins.
+    pub fn choose(&self, queue: &QueueKey, workflow_id: &str) -> Option<(Digest, Turn)> {
+        let deployments = self.deployments.read();
+        let module = deployments.get(queue)?.choose(queue.namespace, workflow_id)?;
+        Some((module, self.pins.turn(queue.namespace, module)))
     }
 
-    /// What must be written to take a module and make it active.
-    pub fn write_deploy(&self, queue: &QueueKey, description: &ModuleDescription, bytes: Vec<u8>, batch: &mut Batch) {
-        self.write_module(queue.namespace, description, bytes, batch);
-        let row = DeploymentRow { digest: description.digest.as_bytes().to_vec(), deployed: clock::now().0 };
-        batch.put(keys::deployment(queue.namespace, &queue.name), row.encode_to_vec());
+    /// Keeps a module from being deleted until the answer is dropped.
+    pub fn hold(&self, namespace: Uuid, module: Digest) -> Turn {
+        self.pins.turn(namespace, module)
     }
 
-    /// What must be written to take a module.
-    pub fn write_module(&self, namespace: Uuid, description: &ModuleDescription, bytes: Vec<u8>, batch: &mut Batch) {
-        let row = ModuleRow {
-            size_bytes: description.size_bytes,
-            workflow_types: description.workflow_types.clone(),
-            imports: description.imports.clone(),
-            uploaded: clock::now().0,
-            activity_types: description.activity_types.clone(),
-        };
-        let key = keys::module(&description.digest);
-        if matches!(self.store.get(&key), Ok(None)) {
-            batch.put(keys::module_bytes(&description.digest), bytes);
-            batch.put(key, row.encode_to_vec());
+    pub fn versions(&self, queue: &QueueKey) -> Option<Versions> {
+        self.deployments.read().get(queue).cloned()
+    }
+
+    /// The task queues of a namespace that have versions, by name.
+    pub fn queues(&self, namespace: Uuid) -> Vec<(QueueKey, Versions)> {
+        let deployments = self.deployments.read();
+        let of_namespace = deployments.iter().filter(|(queue, _)| queue.namespace == namespace);
+        let mut queues: Vec<_> = of_namespace.map(|(queue, versions)| (queue.clone(), versions.clone())).collect();
+        queues.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+        queues
+    }
+
+    pub fn count_queues(&self, namespace: Uuid) -> usize {
+        self.deployments.read().keys().filter(|queue| queue.namespace == namespace).count()
+    }
+
+    /// What must be written so that these are the versions of the task queue.
+    pub fn write_versions(&self, queue: &QueueKey, versions: &Versions, batch: &mut Batch) {
+        let key = keys::deployment(queue.namespace, &queue.name);
+        match versions.list().is_empty() {
+            true => batch.delete(key),
+            false => batch.put(key, versions.to_row().encode_to_vec()),
         }
-        batch.put(keys::upload(namespace, &description.digest), Vec::new());
     }
 
-    /// The deployment is durable: new runs get it from now on.
-    pub fn activate(&self, queue: QueueKey, digest: Digest) {
-        self.active.write().insert(queue, (digest, clock::now()));
+    /// They are durable: new runs go by them from now on.
+    pub fn put_versions(&self, queue: QueueKey, versions: Versions) {
+        let mut deployments = self.deployments.write();
+        match versions.list().is_empty() {
+            true => drop(deployments.remove(&queue)),
+            false => drop(deployments.insert(queue, versions)),
+        }
     }
 
-    pub fn deactivate(&self, queue: &QueueKey) {
-        self.active.write().remove(queue);
+    // Modules.
+
+    /// What must be written so that the namespace has the module.
+    pub fn write_module(
+        &self,
+        namespace: Uuid,
+        description: &ModuleDescription,
+        bytes: Vec<u8>,
+        identity: &str,
+        batch: &mut Batch,
+    ) -> Result<(), EngineError> {
+        let now = clock::now().0;
+        let key = keys::module(&description.digest);
+        let row = match self.store.get(&key)? {
+            Some(row) => {
+                let row: ModuleRow = decode("module", &key, &row)?;
+                // One that was taken before languages were guessed.
+                ModuleRow { language: description.language.clone(), ..row }
+            }
+            None => {
+                batch.put(keys::module_bytes(&description.digest), bytes);
+                ModuleRow {
+                    size_bytes: description.size_bytes,
+                    workflow_types: description.workflow_types.clone(),
+                    imports: description.imports.clone(),
+                    uploaded: now,
+                    language: description.language.clone(),
+                    activity_types: description.activity_types.clone(),
+                }
+            }
+        };
+        batch.put(key, row.encode_to_vec());
+        let upload = UploadRow { uploaded: now, identity: identity.to_owned() };
+        batch.put(keys::upload(namespace, &description.digest), upload.encode_to_vec());
+        Ok(())
     }
 
-    pub fn module(&self, digest: &Digest) -> Result<Module, EngineError> {
+    /// A module of a namespace; none where the namespace does not have it, whoever else has.
+    pub fn module(&self, namespace: Uuid, digest: &Digest) -> Result<Option<Module>, EngineError> {
+        let upload_key = keys::upload(namespace, digest);
+        let Some(upload) = self.store.get(&upload_key)? else { return Ok(None) };
+        let upload: UploadRow = decode("upload", &upload_key, &upload)?;
         let key = keys::module(digest);
-        let Some(row) = self.store.get(&key)? else { return Err(EngineError::ModuleNotFound(digest.to_string())) };
+        let row = self.store.get(&key)?.ok_or_else(|| EngineError::ModuleNotFound(digest.to_string()))?;
         let row: ModuleRow = decode("module", &key, &row)?;
-        Ok(Module {
+        // Uploads did not tell when they were made, once.
+        let uploaded = if upload.uploaded == 0 { row.uploaded } else { upload.uploaded };
+        Ok(Some(Module {
             digest: *digest,
             size_bytes: row.size_bytes,
             workflow_types: row.workflow_types,
             activity_types: row.activity_types,
             imports: row.imports,
-            uploaded: Time(row.uploaded),
-        })
+            language: row.language,
+            uploaded: Time(uploaded),
+            uploaded_by: upload.identity,
+        }))
+    }
+
+    pub fn has(&self, namespace: Uuid, digest: &Digest) -> Result<bool, EngineError> {
+        Ok(self.store.get(&keys::upload(namespace, digest))?.is_some())
     }
 
     /// The module of a namespace whose digest begins like this; at least eight digits.
     pub fn find(&self, namespace: Uuid, prefix: &str) -> Result<Digest, EngineError> {
-        let missing = || EngineError::ModuleNotFound(format!("{prefix:?} in this namespace"));
         if prefix.len() < 8 {
             let message = format!("the digest {prefix:?} is too short: give at least 8 of its 64 digits");
-            return Err(mainspring_core::Rejection::InvalidArgument(message).into());
+            return Err(Rejection::InvalidArgument(message).into());
         }
         let mut found = Vec::new();
         let uploads = keys::uploads(namespace);
@@ -131,13 +180,38 @@ impl Modules {
             Ok(())
         })?;
         match found.as_slice() {
-            [] => Err(missing()),
+            [] => Err(EngineError::ModuleNotFound(format!("{prefix:?} in this namespace"))),
             [digest] => Ok(*digest),
             several => {
                 let message = format!("the digest {prefix:?} fits {} modules: give more of its digits", several.len());
-                Err(mainspring_core::Rejection::InvalidArgument(message).into())
+                Err(Rejection::InvalidArgument(message).into())
             }
         }
+    }
+
+    /// The digests of a namespace's modules that come after this one, in order.
+    pub fn digests(&self, namespace: Uuid, after: Option<Digest>, count: usize) -> Result<Vec<Digest>, EngineError> {
+        let uploads = keys::uploads(namespace);
+        let start = match after {
+            // No key lies between it and the next one.
+            Some(after) => [keys::upload(namespace, &after).as_slice(), &[0]].concat(),
+            None => uploads.clone(),
+        };
+        let rows = self.store.scan(&start, &prefix_end(&uploads), false, count)?;
+        rows.iter().map(|(key, _)| digest(&key[uploads.len()..])).collect()
+    }
+
+    /// How many modules a namespace has uploaded, and their bytes.
+    pub fn total(&self, namespace: Uuid) -> Result<(u64, u64), EngineError> {
+        let uploads = keys::uploads(namespace);
+        let (mut count, mut bytes) = (0, 0);
+        for_each_row(&*self.store, &uploads, &prefix_end(&uploads), |key, _| {
+            count += 1;
+            let module = self.module(namespace, &digest(&key[uploads.len()..])?)?;
+            bytes += module.map_or(0, |module| module.size_bytes);
+            Ok(())
+        })?;
+        Ok((count, bytes))
     }
 
     pub fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, EngineError> {
@@ -150,10 +224,4 @@ impl ModuleBytes for Modules {
     fn module_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>, String> {
         self.store.get(&keys::module_bytes(digest)).map_err(|error| error.to_string())
     }
-}
-
-pub fn digest(bytes: &[u8]) -> Result<Digest, EngineError> {
-    let bytes: [u8; 32] =
-        bytes.try_into().map_err(|_| EngineError::Damaged(format!("a digest of {} bytes", bytes.len())))?;
-    Ok(Digest::from_bytes(bytes))
 }

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use mainspring_core::{Time, activity::ActivityRef, rows::ActivityRow};
+use mainspring_api::enums::WorkflowExecutionStatus;
+use mainspring_core::{
+    Time,
+    activity::ActivityRef,
+    rows::{ActivityRow, RunRow, STARTED},
+};
 use mainspring_store::{Batch, ShardId, Store, prefix_end};
 use prost::Message;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, RunRef,
+    EngineError, EngineMetrics, NamespaceLabel, RunRef,
     activities::run_ref,
     clock,
     engine::HOME,
@@ -16,16 +21,24 @@ use crate::{
     inner::{Namespaces, Shared},
     keys::{self, WorkflowKey},
     matching::{QueueKey, ReadyTask},
+    quota::Delta,
     rows::{NamespaceRow, decode},
     run::for_each_row,
+    visibility::all_open_runs,
 };
 
-/// The number of shards that the directory was made with; it cannot change later.
+/// The number of shards that the directory was made with; none where it is new.
+pub fn stored_shards(store: &dyn Store) -> Result<Option<u16>, EngineError> {
+    let Some(value) = store.get(keys::SHARDS)? else { return Ok(None) };
+    let value: [u8; 2] =
+        value.try_into().map_err(|_| EngineError::Damaged("the number of shards is not two bytes long".into()))?;
+    Ok(Some(u16::from_be_bytes(value).max(1)))
+}
+
+/// The same, which cannot change later; a new directory gets the one that is wanted.
 pub fn setup_shards(store: &dyn Store, wanted: u16) -> Result<u16, EngineError> {
-    if let Some(value) = store.get(keys::SHARDS)? {
-        let value: [u8; 2] =
-            value.try_into().map_err(|_| EngineError::Damaged("the number of shards is not two bytes long".into()))?;
-        return Ok(u16::from_be_bytes(value).max(1));
+    if let Some(shards) = stored_shards(store)? {
+        return Ok(shards);
     }
     let epoch = store.acquire_shard(HOME)?;
     let mut batch = Batch::new(HOME, epoch);
@@ -62,20 +75,61 @@ pub fn setup_namespaces(store: &dyn Store, wanted: &[String]) -> Result<Namespac
     Ok(namespaces)
 }
 
-fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
+/// Commits before there is a committer.
+pub fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
     for result in store.commit(&[batch])? {
         result?;
     }
     Ok(())
 }
 
-/// Fills the task queues from the activity rows. Returns the attempts that this server's own worker ran when it stopped.
+/// Counts the runs that are open, by the index that lists are served from.
+pub fn count_open_runs(store: &dyn Store, namespaces: &Namespaces, metrics: &EngineMetrics) -> Result<(), EngineError> {
+    for namespace in namespaces.all() {
+        let (start, end) = all_open_runs(namespaces.id(&namespace.name)?);
+        let mut count = 0;
+        for_each_row(store, &start, &end, |_, _| {
+            count += 1;
+            Ok(())
+        })?;
+        metrics.open_runs.get_or_create(&NamespaceLabel { namespace: namespace.name }).set(count);
+    }
+    Ok(())
+}
+
+/// Counts the runs of a shard for the usage of their namespaces.
+pub fn count_runs(shared: &Shared, shard: ShardId) -> Result<(), EngineError> {
+    let prefix = keys::of_shard(b'r', shard);
+    for_each_row(&*shared.store, &prefix, &prefix_end(&prefix), |key, value| {
+        let row: RunRow = decode("run", key, value)?;
+        let Some((_, run, _)) = keys::read_run(key) else {
+            return Err(EngineError::Damaged(format!("run {}", mainspring_store::readable_key(key))));
+        };
+        shared.meter(run.workflow.namespace).apply(Delta {
+            open_runs: i64::from(row.status == i32::from(WorkflowExecutionStatus::Running)),
+            history_bytes: row.history_bytes,
+            row_bytes: i64::try_from(value.len()).unwrap_or(i64::MAX),
+            ..Delta::default()
+        });
+        Ok(())
+    })
+}
+
+/// Counts the modules of each namespace.
+pub fn count_modules(shared: &Shared) -> Result<(), EngineError> {
+    for namespace in shared.namespaces.ids() {
+        let (count, bytes) = shared.modules.total(namespace)?;
+        shared.meter(namespace).set_modules(count, bytes);
+    }
+    Ok(())
+}
+
+/// Fills the task queues from the activity rows, and counts them. Returns the attempts that this server's own worker ran
+/// when it stopped.
 pub fn queue_ready_activities(
     shared: &Shared,
     shard: ShardId,
 ) -> Result<Vec<(WorkflowKey, RunRef, ActivityRef)>, EngineError> {
-    /// As in `ActivityRow::phase`.
-    const STARTED: u32 = 2;
     let prefix = keys::of_shard(b'a', shard);
     let (mut ready, mut interrupted) = (Vec::new(), Vec::new());
     for_each_row(&*shared.store, &prefix, &prefix_end(&prefix), |key, value| {
@@ -83,6 +137,11 @@ pub fn queue_ready_activities(
         let Some((_, run, rest)) = keys::read_run(key) else {
             return Err(EngineError::Damaged(format!("activity {}", mainspring_store::readable_key(key))));
         };
+        shared.meter(run.workflow.namespace).apply(Delta {
+            row_bytes: i64::try_from(value.len()).unwrap_or(i64::MAX),
+            started_activities: i64::from(row.phase == STARTED),
+            ..Delta::default()
+        });
         if row.phase == 0 {
             let queue = QueueKey { namespace: run.workflow.namespace, name: row.task_queue };
             let task = ReadyTask {

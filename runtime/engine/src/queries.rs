@@ -38,6 +38,7 @@ impl Engine {
         query: WorkflowQuery,
     ) -> Result<QueryReply, EngineError> {
         let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.check_payloads(namespace, "Query input", query.question.args.as_ref())?;
         let (reply, receiver) = oneshot::channel();
         let query = Box::new(Query { query, reply });
         self.shard_of(&workflow).request(Request::Query { workflow: workflow.clone(), run, query })?;

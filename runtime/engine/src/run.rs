@@ -12,7 +12,7 @@ use mainspring_core::{
     continue_as_new::Successor,
     outbox::Effect,
     reset::ResetRun,
-    rows::{ActivityRow, RunRow},
+    rows::{ActivityRow, RunRow, STARTED},
     step::Setting,
     update::News,
 };
@@ -25,6 +25,8 @@ use crate::{
     keys::RunKey,
     limits,
     matching::{QueueKey, ReadyTask},
+    pins::{Pins, Turn},
+    quota::{Counted, Delta},
     rows::{CurrentRow, decode},
     shard::Waiting,
     visibility::row::{self, Shown},
@@ -67,7 +69,7 @@ pub struct Outgoing {
 pub struct LoadedRun {
     pub key: RunKey,
     /// The namespace's name.
-    namespace: String,
+    pub namespace: String,
     pub state: RunState,
     /// Events that the run's cached instance has not seen; those that are not durable yet are always among them.
     pub recent: Vec<HistoryEvent>,
@@ -87,6 +89,10 @@ pub struct LoadedRun {
     current: Option<CurrentRow>,
     /// What stands in lists, if it does.
     visibility: Option<Shown>,
+    /// The run's first turn is under way, or over and not written yet.
+    pub turn: Option<Turn>,
+    /// What the run counts for in its namespace's usage.
+    pub counted: Counted,
 }
 
 impl LoadedRun {
@@ -106,6 +112,8 @@ impl LoadedRun {
             effects_row: false,
             current: None,
             visibility: None,
+            turn: None,
+            counted: Counted::default(),
         }
     }
 
@@ -133,16 +141,23 @@ impl LoadedRun {
     ) -> Result<Option<LoadedRun>, EngineError> {
         let row_key = keys::run(shard, &key);
         let Some(row) = store.get(&row_key)? else { return Ok(None) };
+        let row_bytes = row.len();
         let row: RunRow = decode("run", &row_key, &row)?;
         let events = read_history(store, shard, &key, 1, i64::MAX)?;
         let armed = (row.armed != 0).then_some(Time(row.armed));
         let damaged = |error| EngineError::Damaged(format!("run {}: {error}", key.run));
         let folded = RunState::fold(&key.run.to_string(), &events).map_err(damaged)?;
-        let state = folded.with_rows(row, read_activities(store, shard, &key)?).map_err(damaged)?;
+        let activities = read_activities(store, shard, &key)?;
+        let mut counted = Counted::default();
+        for (id, row) in &activities {
+            counted.activity(*id, Some((row.encoded_len(), row.phase == STARTED)));
+        }
+        let state = folded.with_rows(row, activities).map_err(damaged)?;
+        counted.begin(state.is_running(), state.history_bytes, row_bytes);
         let visibility = Shown::of(&state, key.run);
         let (task_row, effects_row) = (state.has_durable_workflow_task(), state.has_effects());
         let run = LoadedRun::new(key, namespace);
-        Ok(Some(LoadedRun { state, armed, task_row, effects_row, visibility: Some(visibility), ..run }))
+        Ok(Some(LoadedRun { state, armed, task_row, effects_row, visibility: Some(visibility), counted, ..run }))
     }
 
     /// Runs a request on the state; what it decides becomes part of the pending step.
@@ -174,14 +189,15 @@ impl LoadedRun {
     }
 
     /// Moves the pending step into a batch. `is_current`: no later run of the workflow id exists. Returns the time of a
-    /// timer row that it writes.
-    pub fn write(&mut self, shard: ShardId, is_current: bool, batch: &mut Batch) -> Option<Time> {
+    /// timer row that it writes, and what it changes of what its namespace stores.
+    pub fn write(&mut self, shard: ShardId, is_current: bool, pins: &Pins, batch: &mut Batch) -> (Option<Time>, Delta) {
         if !std::mem::take(&mut self.pending.dirty) {
-            return None;
+            return (None, Delta::default());
         }
         let events = std::mem::take(&mut self.pending.events);
         let touched_activities = std::mem::take(&mut self.pending.touched_activities);
         self.state.transitions += 1;
+        let mut delta = Delta { events: events.len() as u64, ..Delta::default() };
         for events in in_rows(events) {
             let first = events.first().map_or(0, |event| event.event_id);
             batch.put(keys::history(shard, &self.key, first), History { events }.encode_to_vec());
@@ -189,19 +205,29 @@ impl LoadedRun {
         for scheduled_event_id in touched_activities {
             let key = keys::activity(shard, &self.key, scheduled_event_id);
             match self.state.activities.get(&scheduled_event_id) {
-                Some(activity) => batch.put(key, activity.row().encode_to_vec()),
-                None => batch.delete(key),
+                Some(activity) => {
+                    let row = activity.row().encode_to_vec();
+                    let is_started = activity.phase == Phase::Started;
+                    delta += self.counted.activity(scheduled_event_id, Some((row.len(), is_started)));
+                    batch.put(key, row)
+                }
+                None => {
+                    delta += self.counted.activity(scheduled_event_id, None);
+                    batch.delete(key)
+                }
             }
         }
         let armed = self.write_timer(shard, batch);
         self.write_task_row(shard, batch);
         self.write_effects_row(shard, batch);
-        self.write_visibility(batch);
-        batch.put(keys::run(shard, &self.key), self.state.row(self.armed).encode_to_vec());
+        self.write_visibility(pins, batch);
+        let row = self.state.row(self.armed).encode_to_vec();
+        delta += self.counted.run(&self.state, row.len());
+        batch.put(keys::run(shard, &self.key), row);
         if is_current {
             self.write_current(shard, batch);
         }
-        armed
+        (armed, delta)
     }
 
     /// The timer row moves only to an earlier time: one that fires too early finds nothing due and moves it then.
@@ -262,9 +288,16 @@ impl LoadedRun {
         }
     }
 
-    fn write_visibility(&mut self, batch: &mut Batch) {
+    /// Whether lists show it as open; none where it has not been written yet.
+    pub fn is_shown_open(&self) -> Option<bool> {
+        self.visibility.as_ref().map(Shown::is_open)
+    }
+
+    fn write_visibility(&mut self, pins: &Pins, batch: &mut Batch) {
         let changed = std::mem::take(&mut self.pending.attributes_changed);
         let shown = row::write(&self.key, &self.state, self.visibility.as_ref(), changed, batch);
+        let before = self.visibility.as_ref().and_then(Shown::open_on);
+        pins.moved(self.key.workflow.namespace, self.state.task_queue(), before, shown.open_on());
         self.visibility = Some(shown);
     }
 
@@ -328,6 +361,11 @@ impl LoadedRun {
     /// What the run takes in memory, roughly: a state is never larger than the events that it is the fold of.
     pub fn weight(&self) -> usize {
         limits::RUN_BYTES + usize::try_from(self.state.history_bytes).unwrap_or(usize::MAX / 2)
+    }
+
+    /// Whether the store has the run, or the committer: not before the end of its first step.
+    pub fn is_written(&self) -> bool {
+        self.visibility.is_some()
     }
 
     pub fn is_closed(&self) -> bool {

@@ -34,6 +34,7 @@ use mainspring_core::{
 };
 use mainspring_sandbox::{Digest, RunKey as SandboxRun};
 use mainspring_store::{Batch, ShardId};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -48,6 +49,7 @@ use crate::{
     keys::{RunKey, WorkflowKey},
     limits,
     matching::QueueKey,
+    quota::{Delta, TurnQueue},
     rows::{CurrentRow, decode},
     run::{LoadedRun, Outgoing, Reply, Work},
     timers::Timers,
@@ -105,9 +107,57 @@ pub enum Request {
     },
     /// Tells when all steps that were being decided have been handed to the committer.
     Settle {
+        namespace: Uuid,
         done: oneshot::Sender<()>,
     },
     Stop,
+}
+
+impl Request {
+    /// Whose turn it takes; none where it is about all.
+    fn namespace(&self) -> Option<Uuid> {
+        match self {
+            Request::Run { workflow, .. }
+            | Request::Start { workflow, .. }
+            | Request::Query { workflow, .. }
+            | Request::Reset { workflow, .. } => Some(workflow.namespace),
+            Request::Activated { run, .. } | Request::Purge { run, .. } => Some(run.workflow.namespace),
+            Request::Deployed { queue } => Some(queue.namespace),
+            Request::Resume { namespace } | Request::Settle { namespace, .. } => Some(*namespace),
+            Request::Stop => None,
+        }
+    }
+}
+
+/// Requests on their way to a shard.
+#[derive(Default)]
+struct InQueue {
+    total: usize,
+    by_namespace: HashMap<Uuid, usize>,
+}
+
+impl InQueue {
+    /// Counts one more, unless there are `most` already, and more than a few of this namespace.
+    fn add(&mut self, namespace: Option<Uuid>, most: usize) -> bool {
+        let own = self.by_namespace.entry(namespace.unwrap_or_default()).or_default();
+        let fits = self.total < most || *own < limits::REQUESTS_OF_EVERY_NAMESPACE;
+        if fits {
+            self.total += 1;
+            *own += 1;
+        }
+        fits
+    }
+
+    fn remove(&mut self, namespace: Option<Uuid>) {
+        let namespace = namespace.unwrap_or_default();
+        self.total = self.total.saturating_sub(1);
+        if let Some(own) = self.by_namespace.get_mut(&namespace) {
+            *own -= 1;
+            if *own == 0 {
+                self.by_namespace.remove(&namespace);
+            }
+        }
+    }
 }
 
 pub type StartReply = Box<dyn FnOnce(Result<Started, EngineError>) + Send>;
@@ -117,8 +167,8 @@ pub type StartReply = Box<dyn FnOnce(Result<Started, EngineError>) + Send>;
 pub struct ShardHandle {
     pub id: ShardId,
     sender: Sender<Request>,
-    /// Requests from outside that wait. The shard's own messages are bounded by its runs.
-    waiting: Arc<AtomicUsize>,
+    /// Requests that wait. The shard's own messages among them are bounded by its runs.
+    waiting: Arc<Mutex<InQueue>>,
     /// The shard's epoch, once it has been taken over.
     epoch: Arc<AtomicU64>,
 }
@@ -128,10 +178,9 @@ impl ShardHandle {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// A request from outside; refused where too many wait.
+    /// A request from outside; refused where too many wait. A few of each namespace are always taken.
     pub fn request(&self, request: Request) -> Result<(), EngineError> {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= limits::REQUESTS_PER_SHARD {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        if !self.waiting.lock().add(request.namespace(), limits::REQUESTS_PER_SHARD) {
             return Err(EngineError::Overloaded("too many requests wait for this shard; try again".into()));
         }
         self.sender.send(request).map_err(|_| stopping())
@@ -139,7 +188,7 @@ impl ShardHandle {
 
     /// A message of the engine's own. One to a shard that has stopped has nothing to tell any more.
     pub fn notify(&self, request: Request) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.lock().add(request.namespace(), usize::MAX);
         let _ = self.sender.send(request);
     }
 }
@@ -183,6 +232,10 @@ impl Workflow {
 pub struct Shard {
     handle: ShardHandle,
     requests: Receiver<Request>,
+    /// Those that were received, by whose they are.
+    queue: TurnQueue<Request>,
+    /// Nothing is received any more before the queue is empty; then the shard stops.
+    stop_asked: bool,
     epoch: u64,
     shared: Arc<Shared>,
     workflows: LruCache<WorkflowKey, Workflow>,
@@ -210,6 +263,8 @@ impl Shard {
         Ok(Shard {
             handle,
             requests,
+            queue: TurnQueue::default(),
+            stop_asked: false,
             epoch,
             shared,
             workflows: LruCache::unbounded(),
@@ -224,18 +279,31 @@ impl Shard {
     /// The shard's thread.
     pub fn run(mut self) {
         loop {
-            let wait = match self.timers.next() {
-                Some(next) => next.since(clock::now()).min(limits::IDLE),
-                None => limits::IDLE,
-            };
-            match self.requests.recv_timeout(wait) {
-                Ok(request) => {
-                    self.handle.waiting.fetch_sub(1, Ordering::Relaxed);
-                    self.take(request);
+            if self.queue.is_empty() {
+                let wait = match self.timers.next() {
+                    Some(next) => next.since(clock::now()).min(limits::IDLE),
+                    None => limits::IDLE,
+                };
+                self.stopping |= self.stop_asked;
+                match self.requests.recv_timeout(wait) {
+                    Ok(request) => self.receive(request),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
             }
+            for _ in 0..limits::REQUESTS_AT_ONCE {
+                // What comes behind the request to stop is taken when everything before it is done.
+                if self.stop_asked && !self.stopping {
+                    break;
+                }
+                let Ok(request) = self.requests.try_recv() else { break };
+                self.receive(request);
+            }
+            if let Some(request) = self.queue.pop() {
+                self.handle.waiting.lock().remove(request.namespace());
+                self.take(request);
+            }
+            self.stopping |= self.stop_asked && self.queue.is_empty();
             if self.stopping && self.busy == 0 {
                 break;
             }
@@ -243,6 +311,16 @@ impl Shard {
                 self.fire_timers();
             }
             self.forget_idle();
+        }
+    }
+
+    fn receive(&mut self, request: Request) {
+        match request.namespace() {
+            Some(namespace) => self.queue.push(namespace, request),
+            None => {
+                self.handle.waiting.lock().remove(None);
+                self.stop_asked = true;
+            }
         }
     }
 
@@ -263,11 +341,11 @@ impl Shard {
                 self.deliver_waiting(namespace);
             }
             Request::Purge { run, done } => self.purge(run, done),
-            Request::Settle { done } => {
+            Request::Settle { done, .. } => {
                 // A list that nobody waits for any more does not need to know.
                 let _ = done.send(());
             }
-            Request::Stop => self.stopping = true,
+            Request::Stop => self.stop_asked = true,
         }
     }
 
@@ -355,7 +433,13 @@ impl Shard {
     /// Ends the step, or has the workflow's turn first.
     fn settle(&mut self, run: &mut LoadedRun) {
         match self.module_for(run) {
-            Some(module) if !self.stopping => self.activate(run, module),
+            Some((module, turn)) if !self.stopping => {
+                run.turn = turn.or(run.turn.take());
+                if self.shared.activations.are_late(run.key.workflow.namespace) {
+                    self.commit(run);
+                }
+                self.activate(run, module);
+            }
             _ => self.commit(run),
         }
     }
@@ -386,11 +470,18 @@ impl Shard {
         let mut batch = Batch::new(self.handle.id, self.epoch);
         let in_flight = Arc::clone(&self.workflows.get_or_insert_mut(workflow.clone(), Workflow::default).in_flight);
         let mut outgoing = Vec::new();
+        let mut delta = Delta::default();
         for run in runs {
             let is_latest = latest == Some(run.key.run);
-            if let Some(due) = run.write(self.handle.id, is_latest, &mut batch) {
+            let was_open = run.is_shown_open();
+            let (due, changed) = run.write(self.handle.id, is_latest, &self.shared.modules.pins, &mut batch);
+            delta += changed;
+            if let Some(due) = due {
                 self.timers.add(due, &run.key);
             }
+            self.shared.metrics.note_run(&run.namespace, was_open, &run.state);
+            // What the run is pinned to has been counted.
+            run.turn = None;
             if run.is_closed() {
                 self.shared.sandbox.evict(&self.sandbox_run(&run.key));
             }
@@ -402,6 +493,9 @@ impl Shard {
             outgoing.push((run.key.clone(), Head::of(&run.state), run.take_outgoing()));
         }
         let shared = Arc::clone(&self.shared);
+        let meter = shared.meter(workflow.namespace);
+        meter.apply(delta);
+        let namespace = (delta.open_runs < 0 && meter.has_parked()).then_some(workflow.namespace);
         let changed = !batch.is_empty();
         in_flight.fetch_add(1, Ordering::AcqRel);
         self.shared.committer.submit(
@@ -415,6 +509,9 @@ impl Shard {
                 });
                 for (run, head, outgoing) in outgoing {
                     leave(&shared, &run, changed.then_some(head), outgoing, &durable);
+                }
+                if let Some(namespace) = namespace.filter(|_| durable.is_ok()) {
+                    shared.room_was_made(namespace);
                 }
             }),
         );

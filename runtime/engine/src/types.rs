@@ -12,10 +12,10 @@ use mainspring_api::{
         WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
     },
 };
-use mainspring_core::{Time, activity::ActivityRef};
+use mainspring_core::{Rejection, Time, activity::ActivityRef};
 use mainspring_sandbox::Digest;
 
-use crate::{HostedLimits, SecretKey};
+use crate::{HostedLimits, Quota, SecretKey, versions::Versions};
 
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -31,6 +31,8 @@ pub struct EngineConfig {
     pub hosted: HostedLimits,
     /// What the secrets of deployments are sealed with.
     pub secret_key: SecretKey,
+    /// What each namespace may use that has no quota of its own.
+    pub quota: Quota,
 }
 
 /// A namespace, as `DescribeNamespace` tells it.
@@ -153,7 +155,7 @@ pub struct TaskQueueDescription {
     pub backlog: Backlog,
 }
 
-/// A module that has been taken.
+/// A module that a namespace has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Module {
     pub digest: Digest,
@@ -162,28 +164,54 @@ pub struct Module {
     /// A module holds either workflows or activities.
     pub activity_types: Vec<String>,
     pub imports: Vec<String>,
+    /// What it was written in, as far as the file tells; empty where it does not.
+    pub language: String,
     pub uploaded: Time,
+    pub uploaded_by: String,
 }
 
-/// The module that new runs on a task queue get.
+/// A task queue's versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {
     pub namespace: String,
     pub task_queue: String,
-    pub digest: Digest,
-    pub deployed: Time,
+    pub versions: Versions,
 }
 
+impl Module {
+    pub fn holds_activities(&self) -> bool {
+        !self.activity_types.is_empty()
+    }
+
+    /// Activities have no versions and no runs.
+    pub(crate) fn must_hold_workflows(&self) -> Result<(), Rejection> {
+        match self.holds_activities() {
+            true => Err(holds_activities(&self.digest)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What has come of the deployment of a module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployed {
     pub module: Module,
-    pub deployment: Deployment,
+    pub to: DeployedTo,
     /// It was active already.
     pub unchanged: bool,
 }
 
+/// Why a module of activities is refused where one of workflows is wanted.
+pub(crate) fn holds_activities(digest: &Digest) -> Rejection {
+    Rejection::InvalidArgument(format!(
+        "Module {digest} holds activities: they have no versions, and no runs to verify or to migrate. Deploy it as it is."
+    ))
+}
+
 #[derive(Clone, Debug, PartialEq)]
-pub struct DeployedModule {
-    pub module: Module,
-    pub deployment: Deployment,
+pub enum DeployedTo {
+    /// It is a version of the task queue.
+    Versions(Deployment),
+    /// The server runs the activities of the task queue on it. There are no versions of them.
+    Activities { namespace: String, task_queue: String, deployed: Time },
 }

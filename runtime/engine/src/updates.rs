@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use mainspring_api::update::{Outcome, Request as UpdateRequest, outcome::Value};
+use mainspring_api::{
+    common::Payloads,
+    update::{Outcome, Request as UpdateRequest, outcome::Value},
+};
 use mainspring_core::{
     Rejection, Step,
     update::{News, Progress, Stage, outcome},
@@ -35,6 +38,10 @@ pub struct UpdateStatus {
     pub stage: UpdateStage,
     /// There once it is completed; a rejection is one, too.
     pub outcome: Option<Outcome>,
+}
+
+fn input(request: &UpdateRequest) -> Option<&Payloads> {
+    request.input.as_ref().and_then(|input| input.args.as_ref())
 }
 
 type Told = Result<(UpdateStage, Option<Outcome>), EngineError>;
@@ -120,6 +127,8 @@ impl Engine {
     ) -> Result<UpdateStatus, EngineError> {
         let update_id = request.meta.as_ref().map(|meta| meta.update_id.clone()).unwrap_or_default();
         let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.check_room(namespace)?;
+        self.check_payloads(namespace, "Update input", input(&request))?;
         let (look, looked) = self.look(&update_id, stage, move |step| step.request_update(request));
         self.shard_of(&workflow).request(Request::Run { workflow: workflow.clone(), run, work: look })?;
         self.follow_update(workflow, update_id, looked, wait).await
@@ -135,6 +144,8 @@ impl Engine {
         wait: Duration,
     ) -> Result<(Started, Result<UpdateStatus, EngineError>), EngineError> {
         start.validate()?;
+        self.admit_start(namespace, &start)?;
+        self.check_payloads(namespace, "Update input", input(&request))?;
         let update_id = request.meta.as_ref().map(|meta| meta.update_id.clone()).unwrap_or_default();
         let workflow = self.workflow(namespace, &start.workflow_id)?;
         let (look, looked) = self.look(&update_id, stage, move |step| step.request_update(request));

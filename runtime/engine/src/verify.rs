@@ -1,16 +1,25 @@
 //! Checks a whole store: every run's rows against the fold of its history, and every index against the runs.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use mainspring_core::{RunState, Time, activity::Phase, rows::RunRow};
+use mainspring_sandbox::Digest;
 use mainspring_store::{Store, prefix_end, readable_key};
+use uuid::Uuid;
 
 use crate::{
     EngineError, keys,
     keys::RunKey,
     rows::{CurrentRow, decode},
     run::{for_each_row, read_activities, read_history},
-    visibility::row::{self, Shown},
+    visibility::{
+        index,
+        row::{self, Shown},
+    },
 };
 
 /// What was found. Sound where `problems` is empty.
@@ -43,7 +52,9 @@ impl fmt::Display for VerifyReport {
 
 /// Reads everything. The store must not be in use. `Err` only where reading itself fails beyond one record.
 pub fn verify(store: &Arc<dyn Store>) -> Result<VerifyReport, EngineError> {
-    let mut check = Check { store: &**store, report: VerifyReport::default(), expected: Expected::default() };
+    let module_index = store.get(keys::MODULE_INDEX)?.is_some();
+    let (report, expected) = (VerifyReport::default(), Expected::default());
+    let mut check = Check { store: &**store, report, expected, module_index };
     check.runs()?;
     check.orphans(b'h', "history")?;
     check.orphans(b'a', "activity")?;
@@ -53,30 +64,35 @@ pub fn verify(store: &Arc<dyn Store>) -> Result<VerifyReport, EngineError> {
     check.index(b'v', "visibility")?;
     check.index(b'x', "visibility index")?;
     check.currents()?;
+    check.modules()?;
     Ok(check.report)
 }
 
 /// What the runs say must stand in the indexes.
 #[derive(Default)]
-struct Expected {
+pub struct Expected {
     runs: BTreeSet<(u16, RunKey)>,
     rows: BTreeSet<Vec<u8>>,
+    /// Those that open runs are pinned to.
+    pub modules: HashSet<(Uuid, Digest)>,
 }
 
-struct Check<'a> {
-    store: &'a dyn Store,
+pub struct Check<'a> {
+    pub store: &'a dyn Store,
     report: VerifyReport,
-    expected: Expected,
+    pub expected: Expected,
+    /// The store has rows by module.
+    module_index: bool,
 }
 
 impl Check<'_> {
-    fn problem(&mut self, problem: String) {
+    pub fn problem(&mut self, problem: String) {
         if self.report.problems.len() < PROBLEMS_MAX {
             self.report.problems.push(problem);
         }
     }
 
-    fn rows(&self, kind: u8) -> Result<Vec<Vec<u8>>, EngineError> {
+    pub fn rows(&self, kind: u8) -> Result<Vec<Vec<u8>>, EngineError> {
         let mut found = Vec::new();
         for_each_row(self.store, &[kind], &prefix_end(&[kind]), |key, _| {
             found.push(key.to_vec());
@@ -120,7 +136,15 @@ impl Check<'_> {
         if state.has_effects() {
             self.expected.rows.insert(keys::effects(shard, &key));
         }
-        self.expected.rows.extend(Shown::of(&state, key.run).keys(&key, &state));
+        let mut shown = Shown::of(&state, key.run).keys(&key, &state);
+        // A directory of before there were rows by module gets them when a server opens it.
+        shown.retain(|row| self.module_index || !index::is_module_row(row));
+        self.expected.rows.extend(shown);
+        if state.is_running()
+            && let Some(module) = state.module.as_ref().and_then(|module| module.parse().ok())
+        {
+            self.expected.modules.insert((key.workflow.namespace, module));
+        }
         // One that is missing is reported with the index.
         if row::read(self.store, key.workflow.namespace, key.run)?.is_some_and(|shown| !row::agrees(&shown, &state)) {
             return Err(damaged("its visibility row says something else than its history".into()));

@@ -15,8 +15,15 @@ use crate::{
 impl Engine {
     pub async fn start_workflow(&self, namespace: &str, start: StartWorkflow) -> Result<Started, EngineError> {
         start.validate()?;
+        self.admit_start(namespace, &start)?;
         let workflow = self.workflow(namespace, &start.workflow_id)?;
         self.start(workflow, start, None).await
+    }
+
+    /// What a client's start is held to before anybody looks at what it is about.
+    pub(crate) fn admit_start(&self, namespace: &str, start: &StartWorkflow) -> Result<(), EngineError> {
+        self.check_payloads(namespace, "Input", start.input.as_ref())?;
+        Ok(self.shared().meter(self.shared().namespaces.id(namespace)?).admit_start()?)
     }
 
     /// Starts a workflow, and has the run that the start comes to (a new one, or one that is running already) take
@@ -47,6 +54,8 @@ impl Engine {
         start.validate()?;
         // Before the run begins, so that it does not begin without it.
         signal.validate()?;
+        self.admit_start(namespace, &start)?;
+        self.check_payloads(namespace, "Signal input", signal.input.as_ref())?;
         let workflow = self.workflow(namespace, &start.workflow_id)?;
         let (sender, receiver) = oneshot::channel();
         let signaled = Box::new(move |signaled| {
@@ -59,6 +68,8 @@ impl Engine {
 
     pub async fn signal_workflow(&self, namespace: &str, run: RunRef, signal: Signal) -> Result<(), EngineError> {
         let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.check_room(namespace)?;
+        self.check_payloads(namespace, "Signal input", signal.input.as_ref())?;
         self.on_run(workflow, run, move |step| step.signal(signal)).await
     }
 
@@ -81,6 +92,7 @@ impl Engine {
         identity: &str,
     ) -> Result<(), EngineError> {
         let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.shared().activations.withdraw(&workflow);
         let (reason, identity) = (reason.to_owned(), identity.to_owned());
         self.on_run(workflow, run, move |step| step.terminate(&reason, details, &identity)).await
     }
@@ -94,6 +106,7 @@ impl Engine {
         reset: ResetRequest,
     ) -> Result<String, EngineError> {
         let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.check_room(namespace)?;
         let (reply, receiver) = oneshot::channel();
         let shard = self.shard_of(&workflow);
         shard.request(Request::Reset { workflow: workflow.clone(), run, reset: Box::new(reset), reply })?;
@@ -103,6 +116,7 @@ impl Engine {
     /// Deletes a run with all that is stored of it; one that is open is terminated first.
     pub async fn delete_workflow(&self, namespace: &str, run: RunRef) -> Result<(), EngineError> {
         let workflow = self.workflow(namespace, &run.workflow_id)?;
+        self.shared().activations.withdraw(&workflow);
         let run_id = self
             .on_run(workflow.clone(), run, |step| {
                 if step.state.is_running() {

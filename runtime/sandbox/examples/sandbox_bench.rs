@@ -23,7 +23,11 @@ use mainspring_api::{
     history::{history_event::Attributes, *},
     taskqueue::TaskQueue,
 };
-use mainspring_sandbox::{Digest, History, ModuleBytes, ModuleSource, RunKey, Sandbox, SandboxConfig, WorkflowTask};
+use mainspring_core::limits::sandbox::COMPILER_MEMORY_BYTES;
+use mainspring_sandbox::{
+    Compiler, CompilerLimits, Digest, History, ModuleBytes, ModuleSource, RunKey, Sandbox, SandboxConfig, WorkflowTask,
+    compile_module,
+};
 use serde_json::{Value, json};
 
 const INSTANCES: usize = 1_000;
@@ -31,6 +35,9 @@ const INSTANCES: usize = 1_000;
 const INSTANCES_OF_ORDERS: usize = 200;
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("compile-module") {
+        return compile_for_another();
+    }
     let json_line = std::env::args().any(|argument| argument == "--json");
     let module = std::env::args().skip_while(|argument| argument != "--module").nth(1);
     let bytes = match &module {
@@ -85,7 +92,31 @@ fn loading(bytes: &[u8], figures: &mut Figures) -> Result<()> {
     };
     figures.insert("compile, ms", time(open()?)?);
     figures.insert("load from the compiled cache, ms", time(open()?)?);
+    // This program again, as its own compiler: what a server does.
+    let command = vec![std::env::current_exe()?.into(), "compile-module".into()];
+    let compiler = Compiler::Process { command, memory_bytes: COMPILER_MEMORY_BYTES };
+    let separate = || Sandbox::new(SandboxConfig { compiler: compiler.clone(), ..SandboxConfig::default() });
+    figures.insert("compile in a process of its own, ms", time(separate()?)?);
+    let refused = Instant::now();
+    let nothing = separate()?.load(&[bytes, b"!"].concat());
+    anyhow::ensure!(nothing.is_err(), "a module with a byte too many was taken");
+    figures.insert("refuse in a process of its own, ms", milliseconds(refused.elapsed()));
     Ok(())
+}
+
+/// `compile-module --memory-bytes N --processor-seconds N --stack-bytes N`
+fn compile_for_another() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let number = |name: &str| -> Result<u64> {
+        let value = arguments.iter().skip_while(|argument| *argument != name).nth(1);
+        Ok(value.with_context(|| name.to_owned())?.parse()?)
+    };
+    let limits = CompilerLimits {
+        memory_bytes: number("--memory-bytes")?,
+        processor_seconds: number("--processor-seconds")?,
+        stack_bytes: number("--stack-bytes")?.try_into()?,
+    };
+    compile_module(&limits).map_err(anyhow::Error::msg)
 }
 
 /// The workflow that is run, with its argument.
@@ -293,6 +324,7 @@ impl<'a> Run<'a> {
             updates: &[],
             history: self,
             modules: &self.bytes,
+            terms: None,
         };
         let begun = Instant::now();
         let activated = self.sandbox.activate(&task)?;

@@ -1,6 +1,6 @@
 //! What a sandbox may use, and the one place that configures wasmtime.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use mainspring_core::limits::sandbox as defaults;
 
@@ -27,10 +27,20 @@ pub const MODULE_FUNCTIONS_MAX: usize = 200_000;
 pub const FUNCTION_BYTES_MAX: usize = 1024 * 1024;
 /// Most nested core modules and components of one module.
 pub const MODULE_NESTED_MAX: usize = 256;
+/// Most imports of one module, and most exports. Ours and WASI's interfaces are under 50.
+pub const MODULE_NAMES_MAX: usize = 1_000;
+/// Longest name of an import, in bytes.
+pub const MODULE_NAME_BYTES_MAX: usize = 256;
+/// Longest reason why a module is not valid, in bytes: it may quote any name of the module, and has to fit into an answer.
+pub const REASON_BYTES_MAX: usize = 2 * 1024;
 /// Most workflow types, or activity types, of one module.
 pub const TYPES_MAX: usize = 1_000;
 /// Native stack that host calls of an activity may use beside the guest's own.
 const HOST_STACK_BYTES: usize = 1024 * 1024;
+/// Most bytes of one compiled module. Compiled code is a few times the size of the module that it is of.
+pub const ARTIFACT_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Most bytes of what a compiler's process says in words.
+pub const COMPILER_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// How often the clock ticks that stops guests which have used up their real time.
 pub const EPOCH_TICK: Duration = Duration::from_millis(50);
 
@@ -70,11 +80,28 @@ impl Default for GuestLimits {
     }
 }
 
+/// Where modules are compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Compiler {
+    /// In this process, on a thread of its own: for tools that compile a module of their own user.
+    #[default]
+    InProcess,
+    /// In a process for each module, which is limited and killed at its deadline: for modules of strangers.
+    Process {
+        /// A program and its arguments, which comes to [`compile_module`](crate::compile_module) with the options that
+        /// are appended: `--memory-bytes N --processor-seconds N --stack-bytes N`. It must be of the same build as this
+        /// process, or nothing that it compiles fits.
+        command: Vec<OsString>,
+        /// Address space of the process, in bytes.
+        memory_bytes: u64,
+    },
+}
+
 /// How a [`Sandbox`](crate::Sandbox) is set up. The default is right for a server; a test narrows what it tests.
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
-    /// Where compiled modules are kept between starts. Created if need be, with mode 0700: who can write here can run
-    /// any code in this process. None keeps them in memory only.
+    /// Where compiled modules are kept between starts. Created if need be, with mode 0700. The key that they are sealed
+    /// with lies beside it, with the same name and `.key`. None keeps both in memory only.
     pub cache_dir: Option<PathBuf>,
     /// Estimated private memory of all cached instances together, in bytes.
     pub instance_cache_bytes: usize,
@@ -84,6 +111,8 @@ pub struct SandboxConfig {
     pub loaded_modules: usize,
     /// Largest module that is taken, in bytes.
     pub module_bytes: usize,
+    /// Where modules are compiled.
+    pub compiler: Compiler,
     /// How long compiling one module may take, waiting for its turn included.
     pub compile_time: Duration,
     /// How many modules are compiled at once, each on one thread.
@@ -104,6 +133,7 @@ impl Default for SandboxConfig {
             instance_cache_count: defaults::INSTANCE_CACHE_COUNT,
             loaded_modules: defaults::LOADED_MODULES,
             module_bytes: defaults::MODULE_BYTES,
+            compiler: Compiler::InProcess,
             compile_time: defaults::COMPILE_TIME,
             // Half of a small machine's cores: neighbours keep running while somebody deploys.
             compiles_at_once: 2,
@@ -120,7 +150,8 @@ impl Default for SandboxConfig {
 /// Instances are allocated on demand. Measured with `examples/sandbox_bench.rs` against the pooling allocator, with a
 /// Rust guest: 52 KiB of private memory and 4 mappings for a cached instance, against 57 KiB and 6; the pool only wins
 /// where instances come and go, by about 40 µs each. The cache is there so that they do not, and without a pool there are
-/// no slots to size for the largest component that anybody may upload.
+/// no slots to size for the largest component that anybody may upload. What a pool would have to promise besides comes by
+/// itself: an instance's memory is mapped fresh, so that it is zeroed whoever ran before, with guard pages around it.
 pub(crate) fn engine_config(sandbox: &SandboxConfig) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     // The same bits on every machine.

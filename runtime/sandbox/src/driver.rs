@@ -30,7 +30,7 @@ use mainspring_api::{
 use wasmtime::Engine;
 
 use crate::{
-    Digest, GuestLimits, QueryAnswer, RunKey, SandboxConfig, TaskFailure, TaskFailureKind,
+    Digest, QueryAnswer, RunKey, SandboxConfig, TaskFailure, TaskFailureKind, Terms,
     ahead::{Ahead, is_mark},
     bindings::activation::{Event, Status},
     closing::closing_command,
@@ -49,7 +49,8 @@ use crate::{
 pub struct Workshop {
     pub engine: Engine,
     pub config: SandboxConfig,
-    pub limits: Arc<GuestLimits>,
+    /// Of a run that has none of its own.
+    pub terms: Terms,
     pub instantiations: Instantiations,
 }
 
@@ -57,6 +58,7 @@ pub struct Workshop {
 pub struct Run {
     key: RunKey,
     module: Arc<Module>,
+    terms: Terms,
     /// The id of the last event that was taken.
     position: i64,
     facts: Option<Arc<RunFacts>>,
@@ -144,10 +146,11 @@ struct Activation {
 
 impl Run {
     /// A run before its first event.
-    pub fn new(key: RunKey, module: Arc<Module>) -> Run {
+    pub fn new(key: RunKey, module: Arc<Module>, terms: Terms) -> Run {
         Run {
             key,
             module,
+            terms,
             position: 0,
             facts: None,
             guest: None,
@@ -164,6 +167,16 @@ impl Run {
             pending: Vec::new(),
             recorded_digest: None,
         }
+    }
+
+    /// What holds from the next activation on.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
+    /// The bound of what all cached instances of this run's namespace may take, in bytes.
+    pub fn cached_bytes_max(&self) -> usize {
+        self.terms.cached_bytes
     }
 
     pub fn position(&self) -> i64 {
@@ -476,7 +489,7 @@ impl Run {
                     &workshop.engine,
                     &self.module.pre,
                     &workshop.config,
-                    &workshop.limits,
+                    &self.terms,
                     facts.clone(),
                     moment,
                 )?;
@@ -484,6 +497,7 @@ impl Run {
                 guest
             }
         };
+        guest.set_terms(&self.terms);
         // A guest that crashes is not put back: what it holds is no state of any workflow.
         let activation = self.run_guest(&mut guest, &facts, moment, ahead)?;
         self.guest = Some(guest);
@@ -501,9 +515,18 @@ impl Run {
             ));
         };
         self.tainted = true;
+        guest.set_terms(&self.terms);
         let answer = guest.answer_query(self.moment, &query::to_guest(question))?;
         self.guest = Some(guest);
         Ok(query::answer(answer).map_err(Crash::from)?)
+    }
+
+    /// Whether the module holds a workflow of the run's type; asked once the run has been started.
+    pub fn check_type(&self) -> Result<(), TaskFailure> {
+        match &self.facts {
+            Some(facts) => self.check_workflow_type(facts.workflow_type()),
+            None => Err(TaskFailure::history(0, "the run has not been started")),
+        }
     }
 
     fn check_workflow_type(&self, workflow_type: &str) -> Result<(), TaskFailure> {

@@ -41,7 +41,7 @@ pub enum ModuleError {
     #[error("the module has {what}: {count}; the limit is {limit}")]
     TooComplex { what: &'static str, count: u64, limit: u64 },
     /// The imports that nothing here provides, by name.
-    #[error("the module imports what {} cannot have: {}", kind.one(), imports.join(", "))]
+    #[error("the module imports what {} cannot have: {}", kind.one(), first(imports))]
     UnknownImports { kind: ModuleKind, imports: Vec<String> },
     /// An import or export has the right name and the wrong type.
     #[error("the module does not fit the world mainspring:{kind}@0.1.0: {problem}", kind = kind.world())]
@@ -54,6 +54,8 @@ pub enum ModuleError {
     MissingExports { kind: ModuleKind, exports: Vec<String> },
     #[error("compiling the module took longer than {} s", .0.as_secs_f64())]
     CompileTimeout(Duration),
+    #[error("compiling the module needs more than {} MiB of memory", .0 / (1024 * 1024))]
+    CompileMemory(u64),
     #[error("no compiler was free within {} s: try again later", .0.as_secs_f64())]
     CompilersBusy(Duration),
     #[error("the module cannot be compiled: {0}")]
@@ -75,6 +77,16 @@ impl ModuleError {
     /// Whether the same bytes may be accepted at another time: nothing is wrong with them.
     pub fn is_transient(&self) -> bool {
         matches!(self, ModuleError::CompilersBusy(_) | ModuleError::Host(_))
+    }
+}
+
+/// The first of these names, and how many more there are: an error has to fit into an answer.
+fn first(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}, and {more} more"),
     }
 }
 

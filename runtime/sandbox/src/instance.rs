@@ -13,7 +13,7 @@ use mainspring_api::update::Request;
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
 use crate::{
-    GuestLimits, TaskFailure,
+    Account, GuestLimits, TaskFailure, Terms,
     bindings::{
         Workflow, WorkflowPre,
         activation::{Event, Query, Status},
@@ -47,6 +47,33 @@ pub struct Guest {
     initial_memory_bytes: usize,
     limits: Arc<GuestLimits>,
     stack_bytes: usize,
+    tank: Tank,
+}
+
+/// The fuel of a guest, and who pays for it.
+struct Tank {
+    account: Option<Arc<dyn Account>>,
+    /// What it was filled with.
+    filled: u64,
+    /// What has been paid for since then.
+    paid: u64,
+}
+
+impl Tank {
+    fn pay(&mut self, left: u64) {
+        let used = self.filled.saturating_sub(left);
+        let due = used.saturating_sub(std::mem::replace(&mut self.paid, used));
+        if let Some(account) = self.account.as_ref().filter(|_| due > 0) {
+            account.used_fuel(due);
+        }
+    }
+}
+
+/// Also one that has crashed has used what it has used.
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.pay();
+    }
 }
 
 /// Why a guest could not go on: a fault, and where in the guest it happened.
@@ -92,13 +119,13 @@ impl Guest {
         engine: &Engine,
         pre: &WorkflowPre<HostState>,
         config: &SandboxConfig,
-        limits: &Arc<GuestLimits>,
+        terms: &Terms,
         run: Arc<RunFacts>,
         moment: Moment,
     ) -> Result<Guest, Crash> {
-        let mut state = HostState::for_run(run, limits.clone());
+        let mut state = HostState::for_run(run, terms.limits.clone());
         state.set_moment(moment);
-        Guest::new(engine, pre, config, state)
+        Guest::new(engine, pre, config, state, terms.account.clone())
     }
 
     /// The workflow types of a module. The instance that is asked is thrown away.
@@ -108,7 +135,7 @@ impl Guest {
         config: &SandboxConfig,
         limits: &Arc<GuestLimits>,
     ) -> Result<Vec<String>, Crash> {
-        let mut guest = Guest::new(engine, pre, config, HostState::for_description(limits.clone()))?;
+        let mut guest = Guest::new(engine, pre, config, HostState::for_description(limits.clone()), None)?;
         guest.refill()?;
         let definitions = guest.exports.call_describe(&mut guest.store);
         let definitions = definitions.map_err(|error| guest.crash(error))?;
@@ -120,6 +147,7 @@ impl Guest {
         pre: &WorkflowPre<HostState>,
         config: &SandboxConfig,
         state: HostState,
+        account: Option<Arc<dyn Account>>,
     ) -> Result<Guest, Crash> {
         let limits = state.limits.clone();
         let mut store = Store::new(engine, state);
@@ -127,12 +155,33 @@ impl Guest {
         // One call carries no more than all commands of an activation may.
         store.set_hostcall_fuel(call_bytes_max(&limits));
         refill(&mut store, &limits)?;
+        let mut tank = Tank { account, filled: limits.fuel_per_activation, paid: 0 };
         let exports = match pre.instantiate(&mut store) {
             Ok(exports) => exports,
-            Err(error) => return Err(crash(&store, &limits, config.stack_bytes, error)),
+            Err(error) => {
+                tank.pay(store.get_fuel().unwrap_or(0));
+                return Err(crash(&store, &limits, config.stack_bytes, error));
+            }
         };
         let initial_memory_bytes = store.data().limiter.memory_bytes();
-        Ok(Guest { store, exports, initial_memory_bytes, limits, stack_bytes: config.stack_bytes })
+        Ok(Guest { store, exports, initial_memory_bytes, limits, stack_bytes: config.stack_bytes, tank })
+    }
+
+    /// What holds from the next activation on.
+    pub fn set_terms(&mut self, terms: &Terms) {
+        self.pay();
+        self.tank.account = terms.account.clone();
+        let state = self.store.data_mut();
+        state.output.set_account(terms.account.clone());
+        if !Arc::ptr_eq(&self.limits, &terms.limits) {
+            state.limits = terms.limits.clone();
+            state.limiter.set_limits(&terms.limits);
+            self.limits = terms.limits.clone();
+        }
+    }
+
+    fn pay(&mut self) {
+        self.tank.pay(self.store.get_fuel().unwrap_or(0));
     }
 
     pub fn begin_activation(&mut self, moment: Moment, live: bool, patches: BTreeSet<String>) -> Result<(), Crash> {
@@ -186,12 +235,14 @@ impl Guest {
         self.refill()?;
         let answer = self.exports.call_answer_query(&mut self.store, query).map_err(|error| self.crash(error));
         self.store.data_mut().end_activation();
+        self.pay();
         answer
     }
 
     /// Ends an activation: its commands, and the fuel that it used.
     pub fn end_activation(&mut self) -> Result<(Vec<Issued>, u64), Crash> {
         let left = self.store.get_fuel().map_err(|error| Fault::host(format!("{error:#}")))?;
+        self.tank.pay(left);
         let state = self.store.data_mut();
         state.end_activation();
         Ok((state.operations.end_activation(), self.limits.fuel_per_activation.saturating_sub(left)))
@@ -222,7 +273,10 @@ impl Guest {
     }
 
     fn refill(&mut self) -> Result<(), Crash> {
-        refill(&mut self.store, &self.limits)
+        self.pay();
+        refill(&mut self.store, &self.limits)?;
+        (self.tank.filled, self.tank.paid) = (self.limits.fuel_per_activation, 0);
+        Ok(())
     }
 
     fn crash(&self, error: wasmtime::Error) -> Crash {

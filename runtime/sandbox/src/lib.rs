@@ -50,6 +50,7 @@ mod query;
 mod random;
 mod replay;
 mod task;
+mod terms;
 mod updates;
 
 use std::sync::Arc;
@@ -69,14 +70,17 @@ pub use self::{
         ActivityAttempt, ActivityEnd, ActivityLimits, Grants, Heart, HostRule, HostRuleError, Pulse, SecretGrant,
         SecretValue,
     },
-    config::{GuestLimits, SandboxConfig},
+    config::{Compiler, GuestLimits, SandboxConfig},
     digest::{Digest, DigestParseError},
     error::{GuestLimit, ModuleError, SandboxError, TaskFailure, TaskFailureKind},
+    module::child::{CompilerLimits, compile_module},
     query::{QueryAnswer, Question},
+    replay::Replay,
     task::{
-        Activated, History, ModuleBytes, ModuleDescription, ModuleKind, ModuleSource, QueriedRun, ReplayReport, RunKey,
-        SandboxStats, WorkflowTask,
+        Activated, CacheUsage, History, ModuleBytes, ModuleDescription, ModuleKind, ModuleSource, QueriedRun,
+        ReplayReport, RunKey, SandboxStats, WorkflowTask,
     },
+    terms::{Account, Terms},
 };
 
 /// The sandbox. Cheap to clone; all clones share modules and instances.
@@ -100,12 +104,13 @@ impl Sandbox {
             Engine::new(&config::engine_config(&config)).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let limits = Arc::new(config.limits.clone());
         let activities = Arc::new(ActivityWorld::new(&engine, &config)?);
+        let terms = Terms { limits: limits.clone(), cached_bytes: config.instance_cache_bytes, account: None };
         let inner = Inner {
             modules: Modules::new(engine.clone(), config.clone(), limits.clone(), activities.clone())?,
             cache: InstanceCache::new(config.instance_cache_bytes, config.instance_cache_count),
             activities,
             _clock: EpochClock::start(&engine)?,
-            workshop: Workshop { engine, config, limits, instantiations: Default::default() },
+            workshop: Workshop { engine, config, terms, instantiations: Default::default() },
         };
         Ok(Sandbox { inner: Arc::new(inner) })
     }
@@ -117,6 +122,11 @@ impl Sandbox {
     /// module that is refused. Loading the same bytes again is cheap.
     pub fn load(&self, bytes: &[u8]) -> Result<ModuleDescription, ModuleError> {
         self.inner.modules.load(bytes).map(|(_, description)| description)
+    }
+
+    /// Lets go of what was compiled of a module that is stored no more. Always safe.
+    pub fn forget(&self, digest: &Digest) {
+        self.inner.modules.forget(digest);
     }
 
     /// Runs one workflow task of a run whose last event is the WorkflowTaskStarted.
@@ -146,11 +156,13 @@ impl Sandbox {
 
     fn activate_once(&self, task: &WorkflowTask<'_>) -> Result<Attempt, TaskFailure> {
         let unreadable = |problem: String| TaskFailure::history(0, problem);
+        let terms = self.terms(task.terms);
         if let Some(mut run) = self.inner.cache.take(task.run)
             && run.module_digest() == task.module
             && run.is_clean()
             && run.position() < task.started_event_id
         {
+            run.set_terms(terms.clone());
             let events = task.history.events_after(run.position()).map_err(unreadable)?;
             if run.is_continued_by(&events) {
                 match self.run_task(&mut run, task, &events) {
@@ -172,7 +184,7 @@ impl Sandbox {
         }
         let module = self.inner.modules.get(&task.module, task.modules)?;
         let events = task.history.events_after(0).map_err(unreadable)?;
-        let mut run = Run::new(task.run.clone(), module);
+        let mut run = Run::new(task.run.clone(), module, terms);
         let walked = self.run_task(&mut run, task, &events)?;
         Ok(self.keep(task, run, walked, false))
     }
@@ -191,7 +203,7 @@ impl Sandbox {
     fn keep(&self, task: &WorkflowTask<'_>, run: Run, live: driver::Live, cached: bool) -> Attempt {
         // One that has finished is only needed again if the journal does not take its last command.
         if !run.is_finished() && run.is_clean() {
-            self.inner.cache.put(task.run.clone(), run);
+            self.cache(task.run, run);
         }
         let activated = Activated {
             commands: live.commands,
@@ -209,23 +221,40 @@ impl Sandbox {
     /// the guest's memory ever meets a workflow task.
     pub fn query(&self, queried: &QueriedRun<'_>, question: &Question) -> Result<QueryAnswer, TaskFailure> {
         let unreadable = |problem: String| TaskFailure::history(0, problem);
+        let terms = self.terms(queried.terms);
         if let Some(mut run) = self.inner.cache.take(queried.run)
             && run.module_digest() == queried.module
         {
+            run.set_terms(terms.clone());
             let events = queried.history.events_after(run.position()).map_err(unreadable)?;
             if run.can_answer_after(&events) && run.walk(&self.inner.workshop, &events, None).is_ok() {
                 let answer = run.query(question)?;
-                self.inner.cache.put(queried.run.clone(), run);
+                self.cache(queried.run, run);
                 return Ok(answer);
             }
         }
         let module = self.inner.modules.get(&queried.module, queried.modules)?;
         let events = queried.history.events_after(0).map_err(unreadable)?;
-        let mut run = Run::new(queried.run.clone(), module);
+        let mut run = Run::new(queried.run.clone(), module, terms);
         run.walk(&self.inner.workshop, &events, None)?;
         let answer = run.query(question)?;
-        self.inner.cache.put(queried.run.clone(), run);
+        self.cache(queried.run, run);
         Ok(answer)
+    }
+
+    fn terms(&self, given: Option<&Terms>) -> Terms {
+        given.unwrap_or(&self.inner.workshop.terms).clone()
+    }
+
+    /// Keeps a run's instance, which nobody pays for while it rests.
+    fn cache(&self, key: &RunKey, run: Run) {
+        let (bytes, owner_bytes_max) = (run.private_bytes(), run.cached_bytes_max());
+        self.inner.cache.put(key.clone(), run, bytes, owner_bytes_max);
+    }
+
+    /// What the cached instances of a namespace take, and have taken since the start.
+    pub fn cache_usage(&self, namespace: &str) -> CacheUsage {
+        self.inner.cache.usage(namespace)
     }
 
     /// Forgets a run's instance. Always safe.
@@ -243,6 +272,11 @@ impl Sandbox {
         run: &RunKey,
         history: &[HistoryEvent],
     ) -> Result<ReplayReport, TaskFailure> {
+        replay::replay(self.begin_replay(module, run)?, history)
+    }
+
+    /// The same for a history that comes bit by bit, of a run that goes on meanwhile.
+    pub fn begin_replay(&self, module: &ModuleSource<'_>, run: &RunKey) -> Result<Replay, TaskFailure> {
         let module = match module {
             ModuleSource::Bytes(bytes) => {
                 let loaded = self.inner.modules.load(bytes);
@@ -254,7 +288,16 @@ impl Sandbox {
             }
             ModuleSource::Stored { digest, modules } => self.inner.modules.get(digest, *modules)?,
         };
-        replay::replay(&self.inner.workshop, module, run, history)
+        Ok(Replay::new(self.clone(), module, run))
+    }
+
+    fn workshop(&self) -> &Workshop {
+        &self.inner.workshop
+    }
+
+    /// How the sandbox was set up.
+    pub fn config(&self) -> &SandboxConfig {
+        &self.inner.workshop.config
     }
 
     /// Runs one attempt of an activity to its end, on the sandbox's own threads; at its deadline at the latest.

@@ -29,6 +29,12 @@ impl Limiter {
         Limiter { who, memory_bytes: 0, memory_bytes_max, table_elements: 0, table_elements_max, refused: None }
     }
 
+    /// What it holds already it keeps.
+    pub fn set_limits(&mut self, limits: &GuestLimits) {
+        self.memory_bytes_max = limits.memory_bytes;
+        self.table_elements_max = limits.table_elements;
+    }
+
     pub fn begin_activation(&mut self) {
         self.refused = None;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mainspring_api::{command::Command, history::HistoryEvent, protocol::Message, update::Request};
 
-use crate::Digest;
+use crate::{Digest, Terms};
 
 /// What a run is known by. The namespace is part of it: two tenants never share an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,6 +28,8 @@ pub struct WorkflowTask<'a> {
     pub updates: &'a [Request],
     pub history: &'a dyn History,
     pub modules: &'a dyn ModuleBytes,
+    /// What holds for the run; none where nothing but the sandbox's own limits does.
+    pub terms: Option<&'a Terms>,
 }
 
 /// A run to ask a question, at the end of its journal.
@@ -38,6 +40,8 @@ pub struct QueriedRun<'a> {
     pub module: Digest,
     pub history: &'a dyn History,
     pub modules: &'a dyn ModuleBytes,
+    /// As in a [`WorkflowTask`].
+    pub terms: Option<&'a Terms>,
 }
 
 /// A run's journal.
@@ -141,6 +145,20 @@ pub struct ModuleDescription {
     pub activity_types: Vec<String>,
     /// The interfaces that it imports, sorted.
     pub imports: Vec<String>,
+    /// What it was written in, as far as the file tells; empty where it does not. A guess.
+    pub language: String,
+}
+
+/// What the cached instances of one namespace take.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CacheUsage {
+    pub instances: usize,
+    /// Their estimated private memory, in bytes.
+    pub bytes: usize,
+    /// That memory, times how long it was held, since the start.
+    pub byte_seconds: f64,
+    /// Instances dropped for want of room, since the start.
+    pub evicted: u64,
 }
 
 impl ModuleDescription {

@@ -1,6 +1,7 @@
 //! What the server is told: defaults, then a TOML file, then the environment, then flags.
 
 use std::{
+    ffi::OsString,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -12,26 +13,40 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
-use mainspring_core::validate;
-use mainspring_engine::{EngineConfig, HostedLimits, SecretKey};
-use mainspring_sandbox::{ActivityLimits, GuestLimits, SandboxConfig};
+use mainspring_core::{limits::sandbox::COMPILER_MEMORY_BYTES, validate};
+use mainspring_engine::{EngineConfig, HostedLimits, Quota, SecretKey};
+use mainspring_sandbox::{ActivityLimits, Compiler, GuestLimits, SandboxConfig};
 use mainspring_store::SledOptions;
 use serde::{Deserialize, Serialize};
 
-use crate::{duration, limits};
+use crate::{auth, duration, limits};
 
 /// Environment variables with this prefix are settings: `MAINSPRING_PORT`, and with two underscores between a section
 /// and its key `MAINSPRING_SANDBOX__INSTANCE_CACHE_COUNT`.
 pub const ENVIRONMENT_PREFIX: &str = "MAINSPRING_";
 
 /// Variables with the prefix that belong to somebody else: the command line's client verbs and its `--config` flag.
-const NOT_SETTINGS: [&str; 6] = ["address", "namespace", "config", "output", "log", "log_level"];
+const NOT_SETTINGS: [&str; 12] = [
+    "address",
+    "namespace",
+    "config",
+    "output",
+    "log",
+    "log_level",
+    "api_key",
+    "tls",
+    "tls_ca_path",
+    "tls_cert_path",
+    "tls_key_path",
+    "tls_server_name",
+];
 
 /// All settings of a server. Durations are text with a unit, such as "10s" or "1m 30s"; sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Where the server listens. Only loopback addresses, as long as there is no authentication.
+    /// Where the server listens. Only loopback addresses, unless `auth.required` is set and there is TLS.
     pub ip: IpAddr,
     /// 0 takes any free port.
     pub port: u16,
@@ -51,16 +66,96 @@ pub struct ServerConfig {
     pub grpc_message_bytes: usize,
     /// How long calls that are under way may take to finish when the server stops.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub drain_time: Duration,
+    pub auth: AuthConfig,
+    pub tls: TlsConfig,
     pub log: LogConfig,
+    pub metrics: MetricsConfig,
     pub store: StoreConfig,
     pub sandbox: SandboxSettings,
     pub guest: GuestSettings,
     pub activities: ActivitySettings,
+    /// What each namespace may use.
+    pub quota: Quota,
+    /// No setting: the command of a compiler's process, which the program that runs the server gives. It comes to
+    /// [`mainspring_sandbox::compile_module`] in the same build. Empty, modules are compiled in the server's process.
+    #[serde(skip)]
+    pub compiler_command: Vec<OsString>,
+}
+
+/// `[auth]`: who may do what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// Whether callers must say who they are. Without it everybody may do everything.
+    pub required: bool,
+    /// Keys that may do everything, by their hashes, as `mainspring key generate` prints them: "sha256:…".
+    pub admin_key_hashes: Vec<String>,
+    pub jwt: JwtConfig,
+    /// What client certificates permit. Their authority is `tls.client_ca`.
+    pub certificates: Vec<CertificateConfig>,
+}
+
+/// `[auth.jwt]`: whose tokens are good. Only asymmetric signatures are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct JwtConfig {
+    /// Files with public keys, in PEM.
+    pub keys: Vec<PathBuf>,
+    /// A JSON Web Key Set: a file, or an address that begins with "https://".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<String>,
+    /// How often the set is read again. A token of a key that is not in it has it read sooner.
+    #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub refresh: Duration,
+    /// What the claim `iss` must be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// What the claim `aud` must hold. Give it where the issuer makes tokens for others, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// The claim with the permissions: a list of "NAMESPACE:ROLE".
+    pub permissions_claim: String,
+}
+
+/// `[[auth.certificates]]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfig {
+    /// "cn:NAME" of the subject, "dns:NAME" or "uri:NAME" of the alternative names, or "sha256:DIGEST" of the whole.
+    pub identity: String,
+    /// Each is "NAMESPACE:ROLE".
+    pub permissions: Vec<String>,
+}
+
+/// `[tls]`: all paths are of PEM files. They are read when the server starts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The server's certificate, and those that lead to its authority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// The authority of client certificates. Without it none is looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client without a certificate is refused before it has said anything.
+    pub client_certificate_required: bool,
+    /// Says that a proxy in front of the server speaks TLS, so that the server may listen beyond loopback without.
+    pub ended_by_proxy: bool,
 }
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     pub format: LogFormat,
@@ -69,6 +164,7 @@ pub struct LogConfig {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -78,8 +174,23 @@ pub enum LogFormat {
     Json,
 }
 
+/// `[metrics]`: what Prometheus is told at `/metrics`, and the server's health at `/health`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Whether they are served.
+    pub enabled: bool,
+    /// Where they are served. Nobody is asked for credentials there: whoever reaches it sees the namespaces' names and
+    /// how much goes on in them.
+    pub ip: IpAddr,
+    /// 0 takes any free port, which the log tells.
+    pub port: u16,
+}
+
 /// `[store]`: the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
     /// Memory for the page cache, in bytes.
@@ -92,6 +203,7 @@ pub struct StoreConfig {
 
 /// `[sandbox]`: what all guests share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SandboxSettings {
     /// Private memory of all cached instances, in bytes.
@@ -104,7 +216,10 @@ pub struct SandboxSettings {
     pub module_bytes: usize,
     /// How long compiling a module may take.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub compile_time: Duration,
+    /// Address space of the process that compiles a module, in bytes.
+    pub compiler_memory_bytes: u64,
     /// Modules that are compiled at once.
     pub compiles_at_once: usize,
     /// Wasm stack of one activation, in bytes.
@@ -113,20 +228,30 @@ pub struct SandboxSettings {
 
 /// `[guest]`: what one guest may use. Lowering one of these may break runs that need more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct GuestSettings {
+    /// Linear memory of one instance, in bytes.
     pub memory_bytes: usize,
+    /// Elements of all tables of one instance together.
     pub table_elements: usize,
+    /// Fuel of one activation: about one unit for each WebAssembly instruction. The same on every machine.
     pub fuel_per_activation: u64,
+    /// How long one activation may take, by the clock on the wall: for what fuel does not see.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub activation_time: Duration,
+    /// Commands (activities, timers and the like) of one activation.
     pub commands_per_activation: usize,
+    /// What these commands may have in bytes, together.
     pub command_bytes_per_activation: usize,
+    /// Log lines of one activation, in bytes; what goes beyond is left out.
     pub log_bytes_per_activation: usize,
 }
 
 /// `[activities]`: those that the server runs itself. All limits but the first three are for one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ActivitySettings {
     /// Threads that run activities. 0 takes as many as the machine has processors.
@@ -141,6 +266,7 @@ pub struct ActivitySettings {
     pub fuel: u64,
     /// Real time, whatever the activity's timeouts say.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub time: Duration,
     /// Bytes written to the log, to stdout and to stderr, together.
     pub log_bytes: usize,
@@ -152,6 +278,7 @@ pub struct ActivitySettings {
     pub http_body_bytes: usize,
     /// Real time of one request, until its response has ended.
     #[serde(with = "duration")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub http_time: Duration,
 }
 
@@ -193,18 +320,62 @@ impl Default for ServerConfig {
             runs_in_memory_per_shard: limits::RUNS_IN_MEMORY_PER_SHARD,
             grpc_message_bytes: limits::GRPC_MESSAGE_BYTES,
             drain_time: limits::DRAIN_TIME,
+            auth: AuthConfig::default(),
+            tls: TlsConfig::default(),
             log: LogConfig::default(),
+            metrics: MetricsConfig::default(),
             store: StoreConfig::default(),
             sandbox: SandboxSettings::default(),
             guest: GuestSettings::default(),
             activities: ActivitySettings::default(),
+            compiler_command: Vec::new(),
+            quota: Quota::default(),
         }
+    }
+}
+
+impl Default for JwtConfig {
+    fn default() -> JwtConfig {
+        JwtConfig {
+            keys: Vec::new(),
+            jwks: None,
+            refresh: Duration::from_secs(5 * 60),
+            issuer: None,
+            audience: None,
+            permissions_claim: "permissions".to_owned(),
+        }
+    }
+}
+
+impl TlsConfig {
+    /// # Errors
+    /// When a part of it is of no use without another.
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.certificate.is_some() == self.key.is_some(),
+            "tls: give both the certificate and its key, or none of them"
+        );
+        ensure!(
+            self.client_ca.is_none() || self.certificate.is_some(),
+            "tls.client_ca: client certificates need TLS; give tls.certificate and tls.key, too"
+        );
+        ensure!(
+            !self.client_certificate_required || self.client_ca.is_some(),
+            "tls.client_certificate_required: give tls.client_ca, the authority of the certificates, too"
+        );
+        Ok(())
     }
 }
 
 impl Default for LogConfig {
     fn default() -> LogConfig {
         LogConfig { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> MetricsConfig {
+        MetricsConfig { enabled: false, ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7234 }
     }
 }
 
@@ -224,6 +395,7 @@ impl Default for SandboxSettings {
             loaded_modules: defaults.loaded_modules,
             module_bytes: defaults.module_bytes,
             compile_time: defaults.compile_time,
+            compiler_memory_bytes: COMPILER_MEMORY_BYTES,
             compiles_at_once: defaults.compiles_at_once,
             stack_bytes: defaults.stack_bytes,
         }
@@ -311,17 +483,18 @@ impl ServerConfig {
 
     /// Refuses settings that can never work, or that would open the server to others.
     pub fn check(&self) -> anyhow::Result<()> {
-        if !self.ip.is_loopback() {
-            bail!(
-                "ip = {}: the server has no authentication yet, so it listens on loopback addresses only (127.0.0.1 \
-                 or ::1). To reach it from elsewhere, put a proxy that authenticates in front of it",
-                self.ip
-            );
-        }
+        self.check_reach()?;
+        self.tls.check()?;
+        auth::check(&self.auth)?;
+        ensure!(
+            self.auth.certificates.is_empty() || self.tls.client_ca.is_some(),
+            "auth.certificates: give tls.client_ca, the authority of the certificates, too"
+        );
         ensure!(!self.namespaces.is_empty(), "namespaces: there must be at least one");
         for (index, name) in self.namespaces.iter().enumerate() {
             validate::name("namespace", name).with_context(|| format!("namespaces[{index}]"))?;
             ensure!(!self.namespaces[..index].contains(name), "namespaces: {name:?} is there twice");
+            ensure!(name != auth::SYSTEM, "namespaces: {name:?} stands for all namespaces in permissions");
         }
         ensure!(self.shards > 0, "shards: there must be at least one");
         ensure!(self.runs_in_memory_per_shard > 0, "runs_in_memory_per_shard: must be at least 1");
@@ -331,6 +504,9 @@ impl ServerConfig {
             limits::GRPC_MESSAGE_BYTES_MIN
         );
         ensure!(self.sandbox.compiles_at_once > 0, "sandbox.compiles_at_once: must be at least 1");
+        if let Err(problem) = self.quota.check() {
+            bail!("quota.{problem}");
+        }
         ensure!(self.sandbox.loaded_modules > 0, "sandbox.loaded_modules: must be at least 1");
         ensure!(self.activities.concurrent > 0, "activities.concurrent: must be at least 1");
         ensure!(
@@ -338,6 +514,32 @@ impl ServerConfig {
             "activities.concurrent_per_deployment: must be at least 1"
         );
         Ok(())
+    }
+
+    /// Beyond the machine, callers must say who they are, and nobody else may hear it.
+    fn check_reach(&self) -> anyhow::Result<()> {
+        if self.ip.is_loopback() {
+            return Ok(());
+        }
+        ensure!(
+            self.auth.required,
+            "ip = {}: without authentication the server listens on loopback addresses only (127.0.0.1 or ::1). Set \
+             auth.required, and say in [auth] who may do what",
+            self.ip
+        );
+        ensure!(
+            self.tls.certificate.is_some() || self.tls.ended_by_proxy,
+            "ip = {}: without TLS the server listens on loopback addresses only, as credentials could be overheard. Give \
+             tls.certificate and tls.key, or set tls.ended_by_proxy where a proxy in front of it speaks TLS",
+            self.ip
+        );
+        Ok(())
+    }
+
+    /// The settings of a file alone.
+    #[cfg(fuzzing)]
+    pub(crate) fn from_toml(text: &str) -> anyhow::Result<ServerConfig> {
+        Ok(toml_only(text).extract()?)
     }
 
     /// The settings as a TOML file would have them, every key with its present value.
@@ -358,6 +560,7 @@ impl ServerConfig {
             runs_in_memory_per_shard: self.runs_in_memory_per_shard,
             hosted: self.activities.hosted(),
             secret_key,
+            quota: self.quota.clone(),
         }
     }
 
@@ -374,15 +577,21 @@ impl ServerConfig {
             loaded_modules,
             module_bytes,
             compile_time,
+            compiler_memory_bytes: memory_bytes,
             compiles_at_once,
             stack_bytes,
         } = self.sandbox;
+        let compiler = match self.compiler_command.clone() {
+            command if command.is_empty() => Compiler::InProcess,
+            command => Compiler::Process { command, memory_bytes },
+        };
         SandboxConfig {
             cache_dir: (!self.ephemeral).then(|| self.data_dir.join("modules-cache")),
             instance_cache_bytes,
             instance_cache_count,
             loaded_modules,
             module_bytes,
+            compiler,
             compile_time,
             compiles_at_once,
             stack_bytes,
@@ -491,7 +700,13 @@ mod tests {
     fn an_address_that_others_can_reach_is_refused() {
         for ip in ["0.0.0.0", "192.168.1.1", "::"] {
             let message = refusal(&format!("ip = \"{ip}\""), &[]);
-            assert!(message.contains("no authentication") && message.contains(ip), "{message}");
+            assert!(message.contains("auth.required") && message.contains(ip), "{message}");
+            let auth =
+                format!("ip = \"{ip}\"\n[auth]\nrequired = true\nadmin_key_hashes = [\"sha256:{}\"]\n", "0".repeat(64));
+            let message = refusal(&auth, &[]);
+            assert!(message.contains("tls.certificate") && message.contains(ip), "{message}");
+            let open = format!("{auth}[tls]\nended_by_proxy = true\n");
+            assert!(load(&open, &[], &Overrides::default()).is_ok());
         }
         assert!(load("ip = \"::1\"", &[], &Overrides::default()).is_ok());
     }
@@ -502,9 +717,19 @@ mod tests {
             ("namespaces = []", "namespaces"),
             ("namespaces = [\"\"]", "namespaces[0]"),
             ("namespaces = [\"a\", \"a\"]", "\"a\" is there twice"),
+            ("namespaces = [\"temporal-system\"]", "stands for all"),
             ("shards = 0", "shards"),
             ("grpc_message_bytes = 1000", "grpc_message_bytes"),
             ("[sandbox]\ncompiles_at_once = 0", "sandbox.compiles_at_once"),
+            ("[auth]\nrequired = true", "nobody could get in"),
+            ("[auth]\nadmin_key_hashes = [\"msk_x\"]", "auth.admin_key_hashes[0]"),
+            ("[auth.jwt]\njwks = \"http://example.org/keys\"", "https://"),
+            ("[[auth.certificates]]\nidentity = \"worker\"\npermissions = []", "auth.certificates[0].identity"),
+            ("[[auth.certificates]]\nidentity = \"cn:a\"\npermissions = [\"a\"]", "auth.certificates[0].permissions"),
+            ("[[auth.certificates]]\nidentity = \"cn:a\"\npermissions = [\"a:read\"]", "tls.client_ca"),
+            ("[tls]\ncertificate = \"a.pem\"", "tls: give both"),
+            ("[tls]\nclient_certificate_required = true", "tls.client_ca"),
+            ("[quota]\nweight = 0", "quota.weight must be at least 1"),
         ] {
             let message = refusal(file, &[]);
             assert!(message.contains(name), "{message}");

@@ -10,7 +10,7 @@
 //! | not in the present state | FAILED_PRECONDITION | |
 //! | its workflow tasks fail | FAILED_PRECONDITION | WorkflowNotReadyFailure |
 //! | a query fails | INVALID_ARGUMENT | QueryFailedFailure |
-//! | a bound is reached | RESOURCE_EXHAUSTED | ResourceExhaustedFailure |
+//! | a bound or a quota is reached | RESOURCE_EXHAUSTED | ResourceExhaustedFailure |
 //! | another try may find it well | UNAVAILABLE | |
 //! | stored bytes are damaged | DATA_LOSS | |
 //!
@@ -126,6 +126,9 @@ impl From<EngineError> for Fault {
             EngineError::InvalidQuery(_) => Fault::invalid(message),
             EngineError::Unavailable(_) => Fault(Status::unavailable(message)),
             EngineError::Overloaded(_) => Fault::overloaded(message),
+            EngineError::QuotaExceeded(exceeded) => {
+                exhausted(message, exceeded.cause, ResourceExhaustedScope::Namespace)
+            }
             EngineError::Store(store) => store.into(),
             EngineError::Damaged(_) => Fault(Status::data_loss(message)),
         }
@@ -152,6 +155,8 @@ impl From<StoreError> for Fault {
                 let cause = ResourceExhaustedCause::PersistenceStorageLimit;
                 exhausted(message, cause, ResourceExhaustedScope::System)
             }
+            StoreError::BackupUnderWay => Fault(Status::failed_precondition(message)),
+            StoreError::BackupTooSlow { .. } => Fault::overloaded(message),
             StoreError::Corrupt { .. }
             | StoreError::Emptied { .. }
             | StoreError::Mismatched { .. }
@@ -185,6 +190,8 @@ fn any<T: Message + Name>(detail: &T) -> Any {
 #[cfg(test)]
 mod tests {
     use std::{path::PathBuf, time::Duration};
+
+    use mainspring_engine::QuotaExceeded;
 
     use super::*;
 
@@ -242,6 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn a_reached_quota_names_its_cause_and_the_namespace_as_its_scope() {
+        let message = "Namespace \"a\" has reached its quota open_runs: 1.";
+        let cause = ResourceExhaustedCause::ConcurrentLimit;
+        let exceeded = QuotaExceeded { quota: "open_runs", message: message.into(), cause };
+        let status = status(EngineError::from(exceeded));
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, message));
+        let detail = detail::<ResourceExhaustedFailure>(&status);
+        assert_eq!((detail.cause(), detail.scope()), (cause, ResourceExhaustedScope::Namespace));
+    }
+
+    #[test]
     fn a_permanent_fault_of_the_client_is_never_one_that_sdks_retry() {
         let io = std::sync::Arc::new(std::io::Error::other("gone"));
         let dir = PathBuf::from("data");
@@ -262,6 +280,8 @@ mod tests {
             (EngineError::Overloaded("busy".into()), Code::ResourceExhausted),
             (StoreError::Full { dir, free_bytes: 1, needed_bytes: 2 }.into(), Code::ResourceExhausted),
             (StoreError::Io { action: "write", path: PathBuf::new(), source: io }.into(), Code::Unavailable),
+            (StoreError::BackupUnderWay.into(), Code::FailedPrecondition),
+            (StoreError::BackupTooSlow { bytes: 1 }.into(), Code::ResourceExhausted),
             (StoreError::Stopped { cause: "fdatasync".into() }.into(), Code::Unavailable),
             // What somebody has to repair.
             (StoreError::Corrupt { key: "k".into(), what: "crc".into() }.into(), Code::DataLoss),

@@ -6,40 +6,59 @@ use anyhow::{Context as _, anyhow};
 use mainspring_api::{
     FILE_DESCRIPTOR_SET,
     mainspring::{
+        GatedAccessService, GatedActivityService, GatedModuleService, GatedOperationsService, GatedQuotaService,
+        access_service_server::{self, AccessServiceServer},
         activity_service_server::{self, ActivityServiceServer},
         module_service_server::{self, ModuleServiceServer},
+        operations_service_server::{self, OperationsServiceServer},
+        quota_service_server::{self, QuotaServiceServer},
     },
     server::{
-        operatorservice::operator_service_server::{self, OperatorServiceServer},
-        workflowservice::workflow_service_server::{self, WorkflowServiceServer},
+        operatorservice::{
+            GatedOperatorService,
+            operator_service_server::{self, OperatorServiceServer},
+        },
+        workflowservice::{
+            GatedWorkflowService,
+            workflow_service_server::{self, WorkflowServiceServer},
+        },
     },
 };
 use mainspring_engine::{Engine, SecretKey};
 use mainspring_sandbox::Sandbox;
 use mainspring_store::{MemoryStore, Store, open_sled};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::{
     codec::CompressionEncoding::Gzip,
     service::Routes,
-    transport::{Server, server::TcpIncoming},
+    transport::{Server, ServerTlsConfig, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    ServerConfig, limits,
+    ServerConfig,
+    auth::Access,
+    exposition, limits,
+    metrics::Metrics,
     observe::ObserveLayer,
-    rpc::{Frontend, hosted::Activities, module::Modules, operator::Operator},
-    secret_key,
+    rpc::{
+        Frontend, access, hosted::Activities, module::Modules, operations::Operations, operator::Operator,
+        quota::Quotas,
+    },
+    secret_key, tls,
 };
 
 /// What can be asked for by name at `grpc.health.v1.Health`; the empty name is the whole server.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 8] = [
     "",
     workflow_service_server::SERVICE_NAME,
     operator_service_server::SERVICE_NAME,
     module_service_server::SERVICE_NAME,
     activity_service_server::SERVICE_NAME,
+    access_service_server::SERVICE_NAME,
+    operations_service_server::SERVICE_NAME,
+    quota_service_server::SERVICE_NAME,
 ];
 
 /// What every connection's health watches may take of the drain: they would never end by themselves.
@@ -83,16 +102,25 @@ async fn run(
     config.check()?;
     // The port comes first: a second server on it must not touch the data.
     let listener = bind(config.address()).await?;
+    let metrics_listener = exposition::bind(&config.metrics).await?;
     let address = listener.local_addr().context("the address that the server listens on is not known")?;
     config.port = address.port();
+    let tls = tls::load(&config.tls)?;
     let config = Arc::new(config);
     let engine = open(Arc::clone(&config)).await?;
     engine.host_activities();
+    let access = Access::open(&config.auth, engine.clone())?;
 
     let draining = CancellationToken::new();
+    tokio::spawn(expire_uploads(engine.clone(), draining.clone()));
     let frontend = Frontend { engine: engine.clone(), config: Arc::clone(&config), draining: draining.clone() };
-    let (health, routes) = routes(frontend).await?;
-    let mut serving = start(listener, routes, draining.clone());
+    tokio::spawn(access.clone().keep_up(draining.clone()));
+    let (health, routes) = routes(frontend, access).await?;
+    let metrics = Arc::new(Metrics::new(engine.metrics(), engine.commit_metrics()));
+    let mut serving = start(listener, tls, routes, Arc::clone(&metrics), draining.clone())?;
+    let exposed = metrics_listener
+        .map(|listener| exposition::serve(listener, metrics, engine.clone(), draining.clone()))
+        .map(AbortOnDropHandle::new);
     tracing::info!(%address, namespaces = ?config.namespaces, "ready");
     ready(address);
 
@@ -107,6 +135,11 @@ async fn run(
     drain(serving, health, config.drain_time).await;
     if timeout(config.drain_time, engine.shutdown()).await.is_err() {
         tracing::warn!("the engine did not finish in time; what it has acknowledged is durable");
+    }
+    if let Some(exposed) = exposed {
+        exposed.abort();
+        // It holds the engine, and with it the store.
+        let _ = exposed.await;
     }
     tracing::info!("stopped");
     outcome
@@ -140,22 +173,42 @@ async fn open(config: Arc<ServerConfig>) -> anyhow::Result<Engine> {
     tokio::task::spawn_blocking(open).await.context("opening the store was interrupted")?
 }
 
+/// What is left of uploads that broke off and that nobody goes on with is deleted, now and again until `stop`.
+async fn expire_uploads(engine: Engine, stop: CancellationToken) {
+    loop {
+        if let Err(error) = engine.expire_uploads().await {
+            tracing::warn!(%error, "what is left of old uploads could not be deleted");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(limits::EXPIRE_UPLOADS_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
 // Requests may be compressed: SDKs and the CLI do so unasked. Answers are not: it would cost more than it saves here.
-async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> {
+// No service of ours is added but behind the gate. Health and reflection are open: they say nothing of any tenant.
+async fn routes(frontend: Frontend, gate: Access) -> anyhow::Result<(HealthReporter, Routes)> {
     let message_bytes = frontend.config.grpc_message_bytes;
     let (health, health_service) = tonic_health::server::health_reporter();
     report(&health, ServingStatus::Serving).await;
-    let workflow = WorkflowServiceServer::new(frontend.clone())
+    let workflow = WorkflowServiceServer::new(GatedWorkflowService { service: frontend.clone(), gate: gate.clone() })
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(usize::MAX);
-    let operator = OperatorServiceServer::new(Operator(frontend.clone()))
-        .accept_compressed(Gzip)
-        .max_decoding_message_size(message_bytes);
-    let activities = ActivityServiceServer::new(Activities(frontend.clone()))
-        .accept_compressed(Gzip)
-        .max_decoding_message_size(message_bytes);
-    let module = ModuleServiceServer::new(Modules::new(frontend))
+    let operator = GatedOperatorService { service: Operator(frontend.clone()), gate: gate.clone() };
+    let operator =
+        OperatorServiceServer::new(operator).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
+    let activities = GatedActivityService { service: Activities(frontend.clone()), gate: gate.clone() };
+    let activities =
+        ActivityServiceServer::new(activities).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
+    let access = GatedAccessService { service: access::Access(frontend.clone()), gate: gate.clone() };
+    let access = AccessServiceServer::new(access).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
+    let operations = GatedOperationsService { service: Operations(frontend.clone()), gate: gate.clone() };
+    let operations = OperationsServiceServer::new(operations).accept_compressed(Gzip);
+    let quota = GatedQuotaService { service: Quotas(frontend.clone()), gate: gate.clone() };
+    let quota = QuotaServiceServer::new(quota).accept_compressed(Gzip).max_decoding_message_size(message_bytes);
+    let module = ModuleServiceServer::new(GatedModuleService { service: Modules::new(frontend), gate })
         .accept_compressed(Gzip)
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(usize::MAX);
@@ -172,6 +225,9 @@ async fn routes(frontend: Frontend) -> anyhow::Result<(HealthReporter, Routes)> 
         .add_service(operator)
         .add_service(module)
         .add_service(activities)
+        .add_service(access)
+        .add_service(operations)
+        .add_service(quota)
         // The temporal CLI compresses what it asks about health, too.
         .add_service(health_service.accept_compressed(Gzip))
         .add_service(reflection_v1)
@@ -188,19 +244,25 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
 /// Answers calls until `draining` is canceled, and then those that are under way.
 fn start(
     listener: TcpListener,
+    tls: Option<ServerTlsConfig>,
     routes: Routes,
+    metrics: Arc<Metrics>,
     draining: CancellationToken,
-) -> JoinHandle<Result<(), tonic::transport::Error>> {
+) -> anyhow::Result<JoinHandle<Result<(), tonic::transport::Error>>> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let serving = Server::builder()
-        .layer(ObserveLayer)
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls).context("[tls]: the certificate, the key or the authority is not right")?;
+    }
+    let serving = server
+        .layer(ObserveLayer(metrics))
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION)
         .http2_max_pending_accept_reset_streams(Some(limits::ABANDONED_STREAMS))
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, draining.cancelled_owned());
-    tokio::spawn(serving)
+    Ok(tokio::spawn(serving))
 }
 
 /// Lets calls that are under way finish; after `limit` the process goes on without them.

@@ -34,9 +34,32 @@ pub const HISTORY_PAGE_BYTES: usize = 3 * MIB;
 
 /// Largest piece of a module in one message of an upload or download.
 pub const CHUNK_BYTES: usize = MIB;
+/// Pieces of a backup that are read before its client has taken those before them.
+pub const BACKUP_CHUNKS_AHEAD: usize = 4;
 /// Uploads under way: each holds a whole module in memory.
 pub const UPLOADS: usize = 4;
 /// How long an upload may wait for its turn, and for its next piece.
 pub const UPLOAD_WAIT: Duration = Duration::from_secs(30);
+/// Modules, or deployments, on one page of a list.
+pub const MODULES_PAGE: usize = 100;
+/// How often uploads that nobody has gone on with are looked for.
+pub const EXPIRE_UPLOADS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The shortest prefix that may stand for a module's digest, in hexadecimal digits.
 pub const DIGEST_PREFIX_MIN: usize = 8;
+
+/// Permissions of one key or token.
+pub const PERMISSIONS: usize = 1_000;
+/// Longest `authorization` header that is looked at, in bytes: a token with all its permissions.
+pub const AUTHORIZATION_BYTES: usize = 64 * KIB;
+/// Longest name of an API key, in bytes.
+pub const API_KEY_NAME_BYTES: usize = 256;
+/// Tokens whose signature need not be checked again; the others' is. A few hundred bytes each.
+pub const TOKENS_REMEMBERED: usize = 10_000;
+/// How far the clocks of a token's issuer and of this server may be apart.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(30);
+/// Largest set of token keys, in bytes.
+pub const JWKS_BYTES: u64 = MIB as u64;
+/// How long fetching them may take.
+pub const JWKS_TIME: Duration = Duration::from_secs(10);
+/// How long a client may take to say who it is, when it connects.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);

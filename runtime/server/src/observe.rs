@@ -1,8 +1,9 @@
-//! Around every call: one log line for each failure, and Temporal's words where tonic speaks for itself.
+//! Around every call: what is counted, one log line for each failure, and Temporal's words where tonic speaks for itself.
 
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -13,6 +14,8 @@ use tonic::{
 };
 use tower::Layer;
 
+use crate::metrics::Metrics;
+
 /// What tonic says where no handler is written.
 const STUB: &str = "Not yet implemented";
 /// How tonic begins to say that a request is too large, as it comes and once it is decompressed.
@@ -21,20 +24,21 @@ const TOO_LARGE_DECOMPRESSED: &str = "Error decompressing: size limit, of ";
 /// How tonic begins to say that it cannot write an answer: the only INTERNAL that is the server's own fault.
 const NOT_WRITTEN: [&str; 2] = ["Error encoding: ", "Error compressing: "];
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ObserveLayer;
+#[derive(Clone)]
+pub(crate) struct ObserveLayer(pub Arc<Metrics>);
 
 impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner }
+        Observe { inner, metrics: Arc::clone(&self.0) }
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Observe<S> {
     inner: S,
+    metrics: Arc<Metrics>,
 }
 
 impl<S, A, B> Service<http::Request<A>> for Observe<S>
@@ -55,15 +59,20 @@ where
         let path = request.uri().path().to_owned();
         let began = Instant::now();
         let call = self.inner.call(request);
+        let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {
             let response = call.await?;
+            let label = metrics.method(&path);
             let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok)
             else {
+                metrics.note_request(label, Code::Ok, began.elapsed());
                 return Ok(response);
             };
             let method = path.trim_start_matches('/');
             let better = in_temporals_words(method, &status);
-            log(method, better.as_ref().unwrap_or(&status), began);
+            let told = better.as_ref().unwrap_or(&status);
+            log(method, told, began);
+            metrics.note_request(label, told.code(), began.elapsed());
             Ok(better.map_or(response, Status::into_http))
         })
     }

@@ -95,6 +95,21 @@ fn open<T: Message + Default>(kind: u8, token: &[u8]) -> Option<T> {
     T::decode(message).ok()
 }
 
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let sealed = [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat();
+    for token in [bytes, &sealed] {
+        if let Ok(opened) = ActivityToken::open(token) {
+            assert_eq!(ActivityToken::open(&opened.seal()).ok(), Some(opened));
+        }
+        for reverse in [false, true] {
+            if let Ok(Some(opened)) = HistoryToken::open(token, reverse) {
+                assert_eq!(HistoryToken::open(&opened.seal(), reverse).ok(), Some(Some(opened)));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tonic::{Code, Status};

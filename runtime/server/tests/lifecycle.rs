@@ -152,6 +152,7 @@ async fn reflection_tells_every_service_and_its_methods() {
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
             "mainspring.v1.ModuleService",
+            "mainspring.v1.OperationsService",
             "temporal.api.operatorservice.v1.OperatorService",
             "temporal.api.workflowservice.v1.WorkflowService",
         ]

@@ -11,7 +11,8 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::{Batch, Store, StoreError, limits};
+use crate::backup::{Journal, JournalSlot};
+use crate::{Batch, CommitterMetrics, Op, Store, StoreError, limits};
 
 /// What runs once a batch is durable, or has failed.
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -60,6 +61,17 @@ impl Committer {
         let job = Job { bytes: batch.byte_size(), batch, done };
         let may_wait = !self.is_own_thread();
         self.shared.push(job, may_wait);
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &CommitterMetrics {
+        &self.shared.metrics
+    }
+
+    /// Notes what becomes durable from now on, until the journal is dropped. A group that is being applied at this
+    /// moment is not in it.
+    pub(crate) fn keep_journal(&self) -> Result<Arc<Journal>, StoreError> {
+        self.shared.journal.begin()
     }
 
     /// Whether a commit has failed. From then on every batch fails: after a failed flush nobody knows what is on disk.
@@ -112,6 +124,8 @@ struct Group {
     bytes: usize,
     /// Whether there is anything to flush: barriers and refused batches change nothing.
     changed: bool,
+    /// For the backup that is under way: its journal, and what of the group was applied.
+    journal: Option<(Arc<Journal>, Vec<Op>)>,
     /// Why the whole group failed, if it did.
     failure: Option<StoreError>,
     answers: Vec<(Done, Result<(), StoreError>)>,
@@ -130,6 +144,8 @@ struct Shared {
     /// Signals the applier: there is room for another group.
     cleared: Condvar,
     failure: Mutex<Failure>,
+    journal: JournalSlot,
+    metrics: CommitterMetrics,
 }
 
 #[derive(Default)]
@@ -275,14 +291,23 @@ impl Shared {
         let (batches, callbacks): (Vec<Batch>, Vec<Done>) = jobs.into_iter().map(|job| (job.batch, job.done)).unzip();
         let is_barrier: Vec<bool> = batches.iter().map(Batch::is_empty).collect();
         let changes: Vec<Batch> = batches.into_iter().filter(|batch| !batch.is_empty()).collect();
+        // Looked at before anything is applied: see `keep_journal`.
+        let journal = self.journal.current();
         let outcome = match self.failure.lock().error.clone() {
             Some(error) => Err(stopped(&error)),
             None if changes.is_empty() => Ok(Vec::new()),
             None => guarded(|| store.apply(&changes)),
         };
+        let changed = outcome.is_ok() && !changes.is_empty();
+        let mut noted = None;
         let (results, failure) = match outcome {
             Ok(results) => {
                 assert_eq!(results.len(), changes.len(), "one result for each batch");
+                self.metrics.count(&changes, &results);
+                noted = journal.map(|journal| {
+                    let accepted = changes.into_iter().zip(&results).filter(|(_, result)| result.is_ok());
+                    (journal, accepted.flat_map(|(batch, _)| batch.ops).collect())
+                });
                 let mut results = results.into_iter();
                 let result_of = |barrier| match barrier {
                     true => Ok(()),
@@ -294,7 +319,8 @@ impl Shared {
         };
         Group {
             bytes,
-            changed: failure.is_none() && !changes.is_empty(),
+            changed,
+            journal: noted,
             // A refusal of the whole group applied nothing, and the store goes on.
             failure: failure.filter(|error| !error.is_refusal()),
             answers: callbacks.into_iter().zip(results).collect::<Vec<(Done, Result<(), StoreError>)>>(),
@@ -303,7 +329,8 @@ impl Shared {
 
     /// Makes the groups durable with one flush, and answers.
     fn finish(&self, store: &dyn Store, groups: Vec<Group>) {
-        let mut outcome = if groups.iter().any(|group| group.changed) { guarded(|| store.sync()) } else { Ok(()) };
+        let flush = || self.metrics.time_flush(|| guarded(|| store.sync()));
+        let mut outcome = if groups.iter().any(|group| group.changed) { flush() } else { Ok(()) };
         if let Err(error) = &outcome {
             self.fail(error);
         }
@@ -311,6 +338,9 @@ impl Shared {
             if let Some(error) = &group.failure {
                 self.fail(error);
                 outcome = Err(stopped(error));
+            }
+            if let (Ok(()), Some((journal, ops))) = (&outcome, group.journal) {
+                journal.note(ops);
             }
             for (done, result) in group.answers {
                 let result = result.and(outcome.clone());

@@ -4,6 +4,7 @@
 //! mainspring.lock          held by an advisory lock while a process has the directory open
 //! mainspring.marker        says that a database is here, its format and its id; written last at creation
 //! mainspring.acknowledged  the number of the last commit that was acknowledged: a lower bound after a power cut
+//! mainspring.restoring     is there while a backup is restored into the directory
 //! conf, db, blobs/, snap.* sled's own files
 //! ```
 //!
@@ -13,13 +14,14 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 use crate::{StoreError, limits};
 
 const LOCK: &str = "mainspring.lock";
 const MARKER: &str = "mainspring.marker";
+const RESTORING: &str = "mainspring.restoring";
 const ACKNOWLEDGED: &str = "mainspring.acknowledged";
 /// sled's log: the one file that holds the data.
 pub(crate) const DATABASE: &str = "db";
@@ -40,9 +42,10 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Creates the directory if need be, and locks it.
+    /// Creates the directory if need be, for the server's own user alone, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Directory, StoreError> {
-        fs::create_dir_all(path).map_err(|error| StoreError::io("create", path, error))?;
+        let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        created.map_err(|error| StoreError::io("create", path, error))?;
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new()
             .create(true)
@@ -184,6 +187,36 @@ impl Directory {
         };
         write().map_err(|error| StoreError::io("write", &path, error))?;
         sync_file(&self.path)
+    }
+}
+
+/// Stands in a directory as long as a restore fills it: what is there meanwhile is a part of a store, and would pass for
+/// a whole one.
+pub(crate) struct RestoreMark {
+    path: PathBuf,
+}
+
+impl RestoreMark {
+    pub(crate) fn set(dir: &Path) -> Result<RestoreMark, StoreError> {
+        fs::create_dir_all(dir).map_err(|error| StoreError::io("create", dir, error))?;
+        let path = dir.join(RESTORING);
+        fs::write(&path, "").map_err(|error| StoreError::io("write", &path, error))?;
+        sync_file(&path)?;
+        sync_file(dir)?;
+        Ok(RestoreMark { path })
+    }
+
+    /// Refuses a directory that has it.
+    pub(crate) fn check(dir: &Path) -> Result<(), StoreError> {
+        match dir.join(RESTORING).exists() {
+            true => Err(StoreError::Unfinished { dir: dir.to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn remove(self) -> Result<(), StoreError> {
+        fs::remove_file(&self.path).map_err(|error| StoreError::io("remove", &self.path, error))?;
+        self.path.parent().map_or(Ok(()), sync_file)
     }
 }
 

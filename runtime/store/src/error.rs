@@ -72,6 +72,31 @@ pub enum StoreError {
     )]
     Full { dir: PathBuf, free_bytes: u64, needed_bytes: u64 },
 
+    /// One backup at a time: each keeps a journal.
+    #[error("another backup of this server is under way: wait until it has ended")]
+    BackupUnderWay,
+
+    /// The reader of a backup did not keep up with the commits.
+    #[error(
+        "the backup was given up: more than {bytes} bytes of changes waited for its reader. Write it to a faster disk or over a faster connection, or when there is less to do"
+    )]
+    BackupTooSlow { bytes: usize },
+
+    /// It is no backup, or not all of one, or not as it was written.
+    #[error("the backup cannot be used: {what}. Use another one")]
+    BadBackup { what: String },
+
+    /// A backup is restored into an empty directory only.
+    #[error("{} is not empty: give a directory that is empty or that does not exist", dir.display())]
+    NotEmpty { dir: PathBuf },
+
+    /// A restore began here and did not end.
+    #[error(
+        "{} holds a part of a backup, because its restore did not end: remove what is in it and restore once more",
+        dir.display()
+    )]
+    Unfinished { dir: PathBuf },
+
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

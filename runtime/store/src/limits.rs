@@ -60,6 +60,20 @@ pub const WRITE_AMPLIFICATION: u64 = 8;
 /// What a disk writes whole or not at all, in bytes.
 pub const SECTOR_BYTES: u64 = 512;
 
+/// Rows of one page of a backup. Writers wait while a page is read.
+pub const BACKUP_ROWS: usize = 1_024;
+
+/// Bytes of one page of a backup, one row beyond: a millisecond or so of reading.
+pub const BACKUP_BYTES: usize = MIB;
+
+/// Changes that may wait for the reader of a backup, in bytes: half a minute of commits at 2 MB/s. Beyond it the backup
+/// is given up, because commits do not wait for it.
+pub const BACKUP_JOURNAL_BYTES: usize = 64 * MIB;
+
+/// Longest frame of a backup, in bytes: what has waited in the journal, with 9 bytes around each change of a few
+/// bytes, or a page that ends with the largest row.
+pub const BACKUP_FRAME_BYTES_MAX: usize = 1024 * MIB;
+
 /// Verification stops to collect after this many faults: the first ones tell the story.
 pub const VERIFY_FAULTS_MAX: usize = 16;
 

@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::directory::{Acknowledged, DatabaseId, Directory};
+use crate::directory::{Acknowledged, DatabaseId, Directory, RestoreMark};
 use crate::layout::{self, State, chunk_key, row_key};
 use crate::record::{Head, Record};
 use crate::{
@@ -74,8 +74,15 @@ struct Syncer {
 /// # Errors
 /// [`StoreError::Locked`] if another process has it; [`StoreError::Emptied`], [`StoreError::Mismatched`],
 /// [`StoreError::Lost`] and [`StoreError::Corrupt`] if what is there is not what was acknowledged;
+/// [`StoreError::Unfinished`] if a restore into it did not end;
 /// [`StoreError::Version`] if a newer program wrote it.
 pub fn open_sled(dir: &Path, options: SledOptions) -> Result<SledStore, StoreError> {
+    RestoreMark::check(dir)?;
+    open_unmarked(dir, options)
+}
+
+/// The same, in a directory that a restore is about to fill.
+pub(crate) fn open_unmarked(dir: &Path, options: SledOptions) -> Result<SledStore, StoreError> {
     let dir = Directory::open(dir)?;
     let marker = dir.marker()?;
     if marker.is_some() && !dir.has_database()? {
@@ -324,6 +331,36 @@ impl SledStore {
         }
     }
 
+    /// Rows in order, at most `limit` of them and none after the one with which they come to `bytes`.
+    fn read_rows(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        reverse: bool,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        self.check_running()?;
+        if end <= start {
+            return Ok(Vec::new());
+        }
+        let _reading = self.view.read();
+        let mut range = self.db().range(row_key(start)..row_key(end));
+        let (mut rows, mut read) = (Vec::new(), 0);
+        while rows.len() < limit && read < bytes {
+            let next = guarded(start, || {
+                let next = if reverse { range.next_back() } else { range.next() };
+                next.transpose()
+            })?;
+            let Some((row, record)) = next else { break };
+            let key = row[1..].to_vec();
+            let value = self.value(&key, &record)?;
+            read += key.len() + value.len();
+            rows.push((key, value));
+        }
+        Ok(rows)
+    }
+
     /// Applies the changes with the state that they lead to. The caller holds the writer's lock.
     fn apply_changes(&self, writer: &mut Writer, changes: Changes<'_>) -> Result<(), StoreError> {
         let (state, batch) = changes.finish();
@@ -433,24 +470,17 @@ impl Store for SledStore {
     }
 
     fn scan(&self, start: &[u8], end: &[u8], reverse: bool, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
-        self.check_running()?;
-        if end <= start {
-            return Ok(Vec::new());
-        }
-        let _reading = self.view.read();
-        let mut range = self.db().range(row_key(start)..row_key(end));
-        let mut rows = Vec::new();
-        while rows.len() < limit {
-            let next = guarded(start, || {
-                let next = if reverse { range.next_back() } else { range.next() };
-                next.transpose()
-            })?;
-            let Some((row, record)) = next else { break };
-            let key = row[1..].to_vec();
-            let value = self.value(&key, &record)?;
-            rows.push((key, value));
-        }
-        Ok(rows)
+        self.read_rows(start, end, reverse, limit, usize::MAX)
+    }
+
+    fn scan_some(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        self.read_rows(start, end, false, limit, bytes)
     }
 
     fn commit(&self, batches: &[Batch]) -> Result<CommitResults, StoreError> {

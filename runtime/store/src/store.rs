@@ -34,7 +34,8 @@ impl Op {
         }
     }
 
-    fn byte_size(&self) -> usize {
+    /// Its key and value together, in bytes.
+    pub(crate) fn byte_size(&self) -> usize {
         match self {
             Op::Put { key, value } => key.len() + value.len(),
             Op::Delete { key } => key.len(),
@@ -114,6 +115,25 @@ pub trait Store: Send + Sync + 'static {
     /// The rows with `start <= key < end`, in order (from the end if `reverse`), at most `limit` of them.
     /// An `end` at or before `start` is an empty range.
     fn scan(&self, start: &[u8], end: &[u8], reverse: bool, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, StoreError>;
+
+    /// As [`Self::scan`] from the start, but ends behind the row with which keys and values come to `bytes`: for
+    /// whoever does not know how large the rows are. It is empty only where the range is.
+    fn scan_some(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        let (mut rows, mut read, mut start) = (Vec::new(), 0, start.to_vec());
+        while rows.len() < limit && read < bytes {
+            let Some((key, value)) = self.scan(&start, end, false, 1)?.pop() else { break };
+            read += key.len() + value.len();
+            start = [&key[..], &[0]].concat();
+            rows.push((key, value));
+        }
+        Ok(rows)
+    }
 
     /// Applies the batches in order, all or none of each, and returns when they are durable.
     ///

@@ -10,9 +10,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::secrets::SecretKey;
-use crate::{
-    Deployment, EngineError, Module, keys, matching::QueueKey, modules::digest, rows::decode, run::for_each_row,
-};
+use crate::{EngineError, Module, keys, matching::QueueKey, rows::decode, run::for_each_row, versions::digest};
 
 #[derive(Clone, PartialEq, Message)]
 struct HostedRow {
@@ -116,10 +114,15 @@ impl Deployments {
                 for_each_row(store, &secrets, &prefix_end(&secrets), |row_key, value| {
                     let row: SecretRow = decode("secret", row_key, value)?;
                     let name = String::from_utf8_lossy(&row_key[secrets.len()..]).into_owned();
-                    let value = key.open(row_key, &row.sealed).map_err(|problem| {
-                        EngineError::Damaged(format!("secret {name:?} of task queue {:?}: {problem}", queue.name))
-                    })?;
-                    grants.secrets.push(SecretGrant { name, value, hosts: read_hosts(&row.hosts)? });
+                    match key.open(row_key, &row.sealed) {
+                        Ok(value) => grants.secrets.push(SecretGrant { name, value, hosts: read_hosts(&row.hosts)? }),
+                        // As after a restore, until the key is put back or the secret is granted again. The runs of a
+                        // store are worth more than its secrets: it is no reason not to start.
+                        Err(problem) => {
+                            let task_queue = queue.name.as_str();
+                            tracing::error!(task_queue, secret = name, problem, "a secret is not there for activities");
+                        }
+                    }
                     Ok(())
                 })?;
                 all.insert(queue, Hosted { module, grants: Arc::new(grants) });
@@ -148,16 +151,19 @@ impl Deployments {
         found
     }
 
-    pub fn deployment(&self, namespace_name: &str, queue: &QueueKey) -> Option<Deployment> {
-        let (digest, deployed) = self.get(queue)?.module?;
-        let (namespace, task_queue) = (namespace_name.to_owned(), queue.name.clone());
-        Some(Deployment { namespace, task_queue, digest, deployed })
+    /// The task queues of a namespace on which a module is deployed, by name.
+    pub fn of_digest(&self, namespace: Uuid, digest: &Digest) -> Vec<String> {
+        let hosted = self.hosted.read();
+        let using = hosted
+            .iter()
+            .filter(|(queue, hosted)| queue.namespace == namespace && hosted.digest().as_ref() == Some(digest));
+        let mut names: Vec<_> = using.map(|(queue, _)| queue.name.clone()).collect();
+        names.sort();
+        names
     }
 
-    /// The deployments of a namespace, by task queue.
-    pub fn deployments(&self, namespace_name: &str, namespace: Uuid) -> Vec<Deployment> {
-        let queues = self.of(namespace).into_iter().map(|(name, _)| QueueKey { namespace, name });
-        queues.filter_map(|queue| self.deployment(namespace_name, &queue)).collect()
+    pub fn count(&self, namespace: Uuid) -> usize {
+        self.hosted.read().keys().filter(|queue| queue.namespace == namespace).count()
     }
 
     /// What was written is durable.
@@ -166,10 +172,6 @@ impl Deployments {
             true => self.hosted.write().remove(&queue),
             false => self.hosted.write().insert(queue, hosted),
         };
-    }
-
-    pub fn remove(&self, queue: &QueueKey) {
-        self.hosted.write().remove(queue);
     }
 
     pub fn write_secrets(&self, queue: &QueueKey, grants: &Grants, batch: &mut Batch) -> Result<(), EngineError> {
@@ -181,6 +183,15 @@ impl Deployments {
         }
         Ok(())
     }
+}
+
+/// Deletes all secrets of a task queue, also such as cannot be opened.
+pub(super) fn delete_secrets(store: &dyn Store, queue: &QueueKey, batch: &mut Batch) -> Result<(), EngineError> {
+    let secrets = keys::secrets_of(queue.namespace, &queue.name);
+    for_each_row(store, &secrets, &prefix_end(&secrets), |key, _| {
+        batch.delete(key.to_vec());
+        Ok(())
+    })
 }
 
 impl Hosted {
@@ -249,4 +260,50 @@ fn read_hosts(rows: &[HostRow]) -> Result<Vec<HostRule>, EngineError> {
         Ok(rule.with_private(row.private))
     };
     rows.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mainspring_sandbox::SecretValue;
+    use mainspring_store::{MemoryStore, ShardId};
+
+    use super::*;
+    use crate::{engine::HOME, open::commit_now};
+
+    fn secrets(deployments: &Deployments, queue: &QueueKey) -> Vec<String> {
+        deployments.get(queue).unwrap().grants.secrets.iter().map(|secret| secret.value.reveal().to_owned()).collect()
+    }
+
+    #[test]
+    fn with_another_key_there_are_no_secrets_until_they_are_granted_again() {
+        let store = MemoryStore::new();
+        let home: ShardId = HOME;
+        let epoch = store.acquire_shard(home).unwrap();
+        let queue = QueueKey { namespace: Uuid::from_u128(1), name: "payments".into() };
+        let grant = |key: SecretKey, value: &str| {
+            let secret = SecretGrant { name: "KEY".into(), value: SecretValue::new(value.into()), hosts: Vec::new() };
+            let hosts = vec!["https://example.com".parse().unwrap()];
+            let grants = Grants { hosts, secrets: vec![secret], ..Grants::default() };
+            let hosted = Hosted { module: None, grants: Arc::new(grants) };
+            let deployments = Deployments::open(&store, &[queue.namespace], key).unwrap();
+            let mut batch = Batch::new(home, epoch);
+            hosted.write(&queue, &mut batch);
+            deployments.write_secrets(&queue, &hosted.grants, &mut batch).unwrap();
+            commit_now(&store, batch).unwrap();
+        };
+        let reopened = |key: SecretKey| Deployments::open(&store, &[queue.namespace], key).unwrap();
+        let (old, new) = (SecretKey::new([1; 32]), SecretKey::new([2; 32]));
+        grant(old.clone(), "s3cret");
+        assert_eq!(secrets(&reopened(old.clone()), &queue), ["s3cret"]);
+        assert!(secrets(&reopened(new.clone()), &queue).is_empty());
+        assert_eq!(secrets(&reopened(old.clone()), &queue), ["s3cret"]);
+        grant(new.clone(), "another");
+        assert_eq!(secrets(&reopened(new), &queue), ["another"]);
+
+        let mut batch = Batch::new(home, epoch);
+        delete_secrets(&store, &queue, &mut batch).unwrap();
+        commit_now(&store, batch).unwrap();
+        let key = keys::secret(queue.namespace, &queue.name, "KEY");
+        assert_eq!(store.get(&key).unwrap(), None);
+    }
 }

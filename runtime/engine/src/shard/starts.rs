@@ -90,7 +90,11 @@ impl Shard {
 
     /// The start comes to a run that is there.
     fn go_on(&mut self, key: &WorkflowKey, run: Uuid, existing: String, started: bool, status: Status, new: NewRun) {
-        if new.also.is_none() {
+        // One that has not come to the end of its first step would be told of before it is durable.
+        let is_written = |run: &LoadedRun| !run.busy || run.is_written();
+        let runs = self.workflows.peek(key).map(|workflow| &workflow.runs);
+        let loaded = existing.parse().ok().and_then(|run| runs?.get(&run));
+        if new.also.is_none() && loaded.is_none_or(|run| is_written(run)) {
             return self.reply_in_order(tell(new.reply, existing, started, status));
         }
         let found = RunRef { workflow_id: key.workflow_id.clone(), run_id: existing, ..RunRef::default() };
@@ -135,8 +139,13 @@ impl Shard {
     }
 
     fn begin(&mut self, workflow: WorkflowKey, run: Uuid, new: NewRun) {
+        if let Err(exceeded) = self.shared.meter(workflow.namespace).begin_run() {
+            let error = EngineError::QuotaExceeded(exceeded);
+            return self.reply_in_order(Box::new(move |durable| (new.reply)(durable.and(Err(error)))));
+        }
         let key = RunKey { workflow: workflow.clone(), run };
         let mut loaded = LoadedRun::new(key.clone(), &self.shared.namespaces.name_of(workflow.namespace));
+        loaded.counted.begin(true, 0, 0);
         let told = tell(new.reply, run.to_string(), true, Status::Running);
         match new.also {
             Some(Also::Signal(signal, signaled)) => {

@@ -13,20 +13,24 @@ use super::{IDENTITY, Request, Shard};
 use crate::{
     activation::{Job, JobWork, Outcome},
     matching::QueueKey,
+    pins::Turn,
     run::LoadedRun,
 };
 
 impl Shard {
-    /// The module that must run now: the run has a ready workflow task, and a module to run it on.
-    pub(super) fn module_for(&self, run: &LoadedRun) -> Option<Digest> {
-        if !run.state.has_ready_workflow_task() {
+    /// The module that must run now: the run has a ready workflow task, and a module to run it on. A run that is pinned
+    /// to none yet may be by this very turn, which is then held.
+    pub(super) fn module_for(&self, run: &LoadedRun) -> Option<(Digest, Option<Turn>)> {
+        if !run.state.has_ready_workflow_task() || !self.shared.meter(run.key.workflow.namespace).may_run() {
             return None;
         }
         if let Some(pinned) = &run.state.module {
-            return pinned.parse().ok();
+            return Some((pinned.parse().ok()?, None));
         }
-        let name = run.state.task_queue().to_owned();
-        self.shared.modules.active(&QueueKey { namespace: run.key.workflow.namespace, name })
+        let workflow = &run.key.workflow;
+        let queue = QueueKey { namespace: workflow.namespace, name: run.state.task_queue().to_owned() };
+        let (module, turn) = self.shared.modules.choose(&queue, &workflow.workflow_id)?;
+        Some((module, Some(turn)))
     }
 
     pub(super) fn activate(&mut self, run: &mut LoadedRun, module: Digest) {

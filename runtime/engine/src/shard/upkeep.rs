@@ -124,6 +124,7 @@ impl Shard {
                     batch,
                     Box::new(move |durable| {
                         in_flight.fetch_sub(1, Ordering::AcqRel);
+                        shared.room_was_made(key.workflow.namespace);
                         shared.notifier.notify(key.run, Head::Deleted);
                         answer(done, durable.map_err(|error| shared.lost(&error)));
                     }),
@@ -157,6 +158,7 @@ impl Shard {
         for row in run.rows(&*self.shared.store, self.handle.id)? {
             batch.delete(row);
         }
+        self.shared.meter(key.workflow.namespace).apply(run.counted.end());
         if current.is_some_and(|current| current.run_id == key.run.to_string()) {
             batch.delete(keys::current(self.handle.id, &key.workflow));
             workflow.current = Some(None);

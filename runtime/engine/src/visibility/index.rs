@@ -3,12 +3,14 @@
 //! One row holds what is shown of a run; it is keyed by the run's id. Beside it stand rows without a value, whose keys
 //! are all that they tell: one for each [`Field`], and one by start time. A key ends in the run's [`Place`], so that the
 //! runs of one value and one status stand in the order in which lists show them; the order over several statuses or
-//! values is a merge. Four of these rows move when the run closes, a fifth if it has a parent.
+//! values is a merge. Five of these rows move when the run closes, a sixth if it has a parent. Lists do not use the rows by
+//! module: deployments do.
 
 use std::cmp::Reverse;
 
 use mainspring_api::enums::WorkflowExecutionStatus as Status;
 use mainspring_core::{RunState, Time};
+use mainspring_sandbox::Digest;
 use mainspring_store::Key;
 use uuid::Uuid;
 
@@ -63,13 +65,17 @@ impl Field {
     /// The runs with a value that starts like this.
     pub fn starting_with(self, namespace: Uuid, start: &str) -> Key {
         let mut key = keys::visibility_index(namespace, self.letter());
-        for byte in start.bytes() {
-            key.push(byte);
-            if byte == 0 {
-                key.push(ESCAPED_ZERO);
-            }
-        }
+        write_text(&mut key, start);
         key
+    }
+}
+
+fn write_text(key: &mut Key, text: &str) {
+    for byte in text.bytes() {
+        key.push(byte);
+        if byte == 0 {
+            key.push(ESCAPED_ZERO);
+        }
     }
 }
 
@@ -79,6 +85,10 @@ const END_OF_TEXT: u8 = 1;
 const ESCAPED_ZERO: u8 = 0xff;
 
 const BY_START: u8 = b's';
+/// The runs of a module, by task queue: how many a version still has. Of runs that are pinned to none yet, the digest
+/// is all zeros.
+const BY_MODULE: u8 = b'm';
+const NO_MODULE: [u8; 32] = [0; 32];
 
 /// The open statuses and the closed ones, by number.
 pub(super) const OPEN: [u8; 1] = [Status::Running as u8];
@@ -90,6 +100,13 @@ pub(super) const CLOSED: [u8; 6] = [
     Status::ContinuedAsNew as u8,
     Status::TimedOut as u8,
 ];
+
+/// The rows of all runs of a namespace that are open, one for each: from one key up to another.
+pub fn all_open_runs(namespace: Uuid) -> (Key, Key) {
+    let prefix = Field::All.starting_with(namespace, "");
+    let status = |status: u8| [&prefix[..], &[status]].concat();
+    (status(OPEN[0]), status(OPEN[0] + 1))
+}
 
 /// Times in lists are cut to microseconds, as Temporal's are: what a client gets, it can ask for again.
 pub(super) fn micros(time: Time) -> i64 {
@@ -205,8 +222,77 @@ pub(super) fn read_start(key: &[u8]) -> Option<(i64, Uuid)> {
     Some((upright(*start), Uuid::from_slice(run).ok()?))
 }
 
+/// The rows by module of a namespace.
+pub(crate) fn modules(namespace: Uuid) -> Key {
+    keys::visibility_index(namespace, BY_MODULE)
+}
+
+/// The runs of a module, or of none.
+pub(crate) fn of_module(namespace: Uuid, module: Option<&Digest>) -> Key {
+    let mut key = modules(namespace);
+    key.extend_from_slice(module.map_or(NO_MODULE.as_slice(), |module| module.as_bytes()));
+    key
+}
+
+/// Those of them that are of this task queue.
+fn of_module_on(namespace: Uuid, module: Option<&Digest>, task_queue: &str) -> Key {
+    let mut key = of_module(namespace, module);
+    write_text(&mut key, task_queue);
+    key.extend_from_slice(&[0, END_OF_TEXT]);
+    key
+}
+
+/// Reads the key of a row by module: the module, the task queue, and how long the part of the key is that says so.
+pub(crate) fn read_module_row(key: &[u8]) -> Option<(Option<Digest>, String, usize)> {
+    let (module, rest) = key.get(18..)?.split_first_chunk::<32>()?;
+    let text = rest.get(..rest.len().checked_sub(Place::BYTES + 2)?)?;
+    // A zero is followed by its escape, which is no byte of UTF-8.
+    let task_queue: Vec<u8> = text.iter().copied().filter(|byte| *byte != ESCAPED_ZERO).collect();
+    let module = (*module != NO_MODULE).then(|| Digest::from_bytes(*module));
+    Some((module, String::from_utf8(task_queue).ok()?, key.len() - Place::BYTES))
+}
+
+/// Whether the key is of a row by module.
+pub(crate) fn is_module_row(key: &[u8]) -> bool {
+    key.first() == Some(&b'x') && key.get(17) == Some(&BY_MODULE)
+}
+
+/// The range of the open runs, under the part of a key that says which runs.
+pub(crate) fn open_runs(prefix: &[u8]) -> (Key, Key) {
+    let open: Key = prefix.iter().copied().chain(OPEN).collect();
+    let end = mainspring_store::prefix_end(&open);
+    (open, end)
+}
+
+/// The ranges of the runs that have closed at this time or later.
+pub(crate) fn closed_since(prefix: &[u8], since: Time) -> impl Iterator<Item = (Key, Key)> {
+    CLOSED.into_iter().map(move |status| {
+        let all: Key = prefix.iter().copied().chain([status]).collect();
+        // What closed one microsecond earlier comes after all of them.
+        let end = bound(prefix, status, Some(micros(since).saturating_sub(1)), i64::MAX);
+        (all, end)
+    })
+}
+
+/// The row by module of a run, made from what lists show of it: for directories of before there were such rows.
+pub(crate) fn module_row(
+    namespace: Uuid,
+    run: Uuid,
+    module: Option<&Digest>,
+    info: &mainspring_api::workflow::WorkflowExecutionInfo,
+) -> Key {
+    let time = |time: &Option<mainspring_api::Timestamp>| time.as_ref().map(|time| micros(Time::from_proto(time)));
+    let place = Place {
+        status: u8::try_from(info.status).unwrap_or_default(),
+        close: time(&info.close_time),
+        start: time(&info.start_time).unwrap_or_default(),
+        run,
+    };
+    key_at(&of_module_on(namespace, module, &info.task_queue), &place)
+}
+
 /// All index rows of a run.
-pub(super) fn rows(namespace: Uuid, state: &RunState, place: &Place) -> Vec<Key> {
+pub(super) fn rows(namespace: Uuid, state: &RunState, place: &Place, module: Option<&Digest>) -> Vec<Key> {
     let parent = state.started.parent_workflow_execution.as_ref().map(|parent| parent.workflow_id.as_str());
     let fields = [
         (Field::WorkflowId, Some(state.workflow_id())),
@@ -214,8 +300,11 @@ pub(super) fn rows(namespace: Uuid, state: &RunState, place: &Place) -> Vec<Key>
         (Field::TaskQueue, Some(state.task_queue())),
         (Field::ParentWorkflowId, parent),
     ];
-    let mut rows =
-        vec![start(namespace, place.start, place.run), key_at(&Field::All.starting_with(namespace, ""), place)];
+    let mut rows = vec![
+        start(namespace, place.start, place.run),
+        key_at(&Field::All.starting_with(namespace, ""), place),
+        key_at(&of_module_on(namespace, module, state.task_queue()), place),
+    ];
     for (field, value) in fields {
         rows.extend(value.map(|value| key_at(&field.of_value(namespace, value), place)));
     }
@@ -246,6 +335,30 @@ mod tests {
             assert_eq!(Place::read(&key), Some(place));
         }
         assert_eq!(read_start(&start(Uuid::nil(), 5, Uuid::from_u128(6))), Some((5, Uuid::from_u128(6))));
+    }
+
+    #[test]
+    fn a_row_by_module_tells_its_module_and_task_queue() {
+        let place = place(Status::Running, None, 7, 9);
+        let module = Digest::from_bytes([0xab; 32]);
+        for (module, task_queue) in [(Some(module), "orders"), (None, ""), (Some(module), "a\0주문\0")] {
+            let prefix = of_module_on(Uuid::from_u128(4), module.as_ref(), task_queue);
+            let key = key_at(&prefix, &place);
+            assert!(is_module_row(&key));
+            assert_eq!(read_module_row(&key), Some((module, task_queue.to_owned(), prefix.len())));
+            let (open, end) = open_runs(&prefix);
+            assert!(open <= key && key < end);
+        }
+    }
+
+    #[test]
+    fn what_has_closed_since_a_time_is_a_range() {
+        let prefix = of_module_on(Uuid::nil(), None, "q");
+        let is_since = |close: i64| {
+            let key = key_at(&prefix, &place(Status::Failed, Some(close), 1, 9));
+            closed_since(&prefix, Time(5_000)).any(|(start, end)| start <= key && key < end)
+        };
+        assert_eq!([3, 4, 5, 6, 1_000].map(is_since), [false, false, true, true, true]);
     }
 
     #[test]

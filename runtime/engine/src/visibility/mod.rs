@@ -2,12 +2,12 @@
 //!
 //! A filter is text, then a form ([`reader`]), then a [`Condition`] on attributes ([`resolve`]). [`plan`] says within
 //! which rows of the [`index`] all runs that fit must be, [`reading`] chooses among them, and [`list`] and [`count`] hold
-//! what they find against the condition. [`row`] is what a run's steps write.
+//! what they find against the condition; [`select`] goes through all of it. [`row`] is what a run's steps write.
 
 mod attribute;
 mod condition;
 mod count;
-mod index;
+pub(crate) mod index;
 mod list;
 mod order;
 mod plan;
@@ -15,6 +15,7 @@ mod reader;
 mod reading;
 mod resolve;
 pub(crate) mod row;
+pub(crate) mod select;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use attribute::Source;
 pub use attribute::{ATTRIBUTES, Attribute};
 use condition::{Condition, Test, Value};
+pub(crate) use index::all_open_runs;
 use index::micros;
 use list::Resume;
 use order::Order;
@@ -136,7 +138,7 @@ impl Engine {
         let namespace = self.shared().namespaces.id(namespace)?;
         let page_size = if page_size == 0 { temporal::LIST_PAGE } else { page_size.min(temporal::LIST_PAGE) };
         let resume = match page_token {
-            [] => self.first_page().await,
+            [] => self.first_page(namespace).await,
             token => token::open(token, &query.order, namespace, question)
                 .ok_or_else(|| Rejection::invalid("Invalid NextPageToken."))?,
         };
@@ -147,13 +149,13 @@ impl Engine {
 
     /// A list is as of a moment whose steps can all be seen: what had closed by then must not be met as open. Steps that
     /// are decided later have later times.
-    async fn first_page(&self) -> Resume {
+    async fn first_page(&self, namespace: uuid::Uuid) -> Resume {
         let as_of = micros(clock::now());
         let mut settling = Vec::new();
         for shard in &self.shared().shards {
             let (done, settled) = oneshot::channel();
             // One that takes no requests is as settled as it will be.
-            if shard.request(Request::Settle { done }).is_ok() {
+            if shard.request(Request::Settle { namespace, done }).is_ok() {
                 settling.push(settled);
             }
         }
@@ -206,5 +208,33 @@ impl Engine {
         guard.disarm();
         self.barrier().await;
         Ok(result)
+    }
+}
+
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use uuid::Uuid;
+
+    use super::{Order, Query, token};
+
+    /// Reads a filter.
+    pub fn filter(text: &str) {
+        if let Err(problem) = Query::parse(text) {
+            assert!(!problem.is_empty() && problem.len() < 8 * 1024, "{} bytes", problem.len());
+        }
+    }
+
+    /// Opens a page token, as it came and with its seal made right.
+    pub fn page_token(bytes: &[u8]) {
+        let orders = [Order::Listed, Order::Start { descends: true }, Order::Start { descends: false }];
+        let sealed = token::sealed(bytes, Uuid::nil(), b"question");
+        for token in [bytes, &sealed] {
+            for order in &orders {
+                if let Some(resume) = token::open(token, order, Uuid::nil(), b"question") {
+                    let again = token::seal(&resume, Uuid::nil(), b"question");
+                    assert_eq!(token::open(&again, order, Uuid::nil(), b"question"), Some(resume));
+                }
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use mainspring_api::{
     workflow::WorkflowExecutionInfo,
 };
 use mainspring_core::{RunState, Time};
+use mainspring_sandbox::Digest;
 use mainspring_store::{Batch, Key, Store};
 use prost::Message;
 use uuid::Uuid;
@@ -20,24 +21,36 @@ use crate::{EngineError, keys, keys::RunKey, rows::decode};
 pub struct Shown {
     place: Place,
     build_id: String,
+    /// What the run is pinned to.
+    module: Option<Digest>,
 }
 
 impl Shown {
     pub fn of(state: &RunState, run: Uuid) -> Shown {
-        Shown { place: Place::of(state, run), build_id: state.build_id.clone() }
+        let module = state.module.as_ref().and_then(|module| module.parse().ok());
+        Shown { place: Place::of(state, run), build_id: state.module_or_build_id().to_owned(), module }
+    }
+
+    /// What an open run is pinned to, if anything. None of a run that has closed.
+    pub fn open_on(&self) -> Option<Option<Digest>> {
+        index::OPEN.contains(&self.place.status).then_some(self.module)
+    }
+
+    pub fn is_open(&self) -> bool {
+        index::OPEN.contains(&self.place.status)
     }
 
     /// All keys at which something stands in lists.
     pub fn keys(&self, run: &RunKey, state: &RunState) -> Vec<Key> {
         let namespace = run.workflow.namespace;
-        let mut keys = index::rows(namespace, state, &self.place);
+        let mut keys = index::rows(namespace, state, &self.place, self.module.as_ref());
         keys.push(keys::visibility(namespace, run.run));
         keys
     }
 }
 
 /// Writes what lists show of the run, if it has changed since `before`: when it starts, when it closes, when it is
-/// pinned to a module, when its attributes change.
+/// pinned to a module or moved to another, when its attributes change.
 pub fn write(
     run: &RunKey,
     state: &RunState,
@@ -51,9 +64,10 @@ pub fn write(
     }
     let namespace = run.workflow.namespace;
     batch.put(keys::visibility(namespace, run.run), info(state).encode_to_vec());
-    if before.is_none_or(|before| before.place != shown.place) {
-        let rows =
-            |shown: &Shown| -> BTreeSet<Key> { index::rows(namespace, state, &shown.place).into_iter().collect() };
+    if before.is_none_or(|before| before.place != shown.place || before.module != shown.module) {
+        let rows = |shown: &Shown| -> BTreeSet<Key> {
+            index::rows(namespace, state, &shown.place, shown.module.as_ref()).into_iter().collect()
+        };
         let (old, new) = (before.map(rows).unwrap_or_default(), rows(&shown));
         old.difference(&new).for_each(|key| batch.delete(key.clone()));
         new.difference(&old).for_each(|key| batch.put(key.clone(), Vec::new()));
@@ -71,9 +85,9 @@ pub fn info(state: &RunState) -> WorkflowExecutionInfo {
         // Lists know these of closed runs only: for the others they would be as old as the row.
         (info.history_length, info.history_size_bytes, info.state_transition_count) = (0, 0, 0);
     }
-    if !state.build_id.is_empty() {
+    if !state.module_or_build_id().is_empty() {
         let attributes = info.search_attributes.get_or_insert_with(SearchAttributes::default);
-        attributes.indexed_fields.insert("BuildIds".into(), build_ids(&state.build_id));
+        attributes.indexed_fields.insert("BuildIds".into(), build_ids(state.module_or_build_id()));
     }
     if info.root_execution == info.execution {
         info.root_execution = None;

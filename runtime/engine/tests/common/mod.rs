@@ -15,7 +15,8 @@ use mainspring_core::{
     workflow::StartWorkflow,
 };
 use mainspring_engine::{
-    ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HistoryQuery, HostedLimits, RunRef, SecretKey,
+    ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HistoryQuery, HostedLimits, Quota, RunRef,
+    SecretKey,
 };
 use mainspring_sandbox::{Sandbox, SandboxConfig};
 use mainspring_store::Store;
@@ -30,13 +31,19 @@ pub fn guest(name: &str) -> Vec<u8> {
 }
 
 pub fn open(store: &Arc<dyn Store>) -> Engine {
+    open_with(store, &["default"])
+}
+
+/// With these namespaces.
+pub fn open_with(store: &Arc<dyn Store>, namespaces: &[&str]) -> Engine {
     let config = EngineConfig {
         shards: 2,
-        namespaces: vec!["default".into()],
+        namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
         activation_threads: 2,
         runs_in_memory_per_shard: 100,
         hosted: HostedLimits::default(),
         secret_key: SecretKey::new([7; 32]),
+        quota: Quota::default(),
     };
     // A sandbox of its own, as after a restart: no instance is left. What was compiled is shared by all tests.
     let compiled = concat!(env!("CARGO_TARGET_TMPDIR"), "/engine-compiled");

@@ -83,7 +83,7 @@ impl ActivityWorld {
     pub fn accept(&self, digest: Digest, component: &Component) -> Result<ActivityModule, ModuleError> {
         let wrong_type = |error: wasmtime::Error| ModuleError::WrongType {
             kind: ModuleKind::Activities,
-            problem: format!("{error:#}"),
+            problem: crate::module::reason(format!("{error:#}")),
         };
         let pre = self.linker.instantiate_pre(component).map_err(wrong_type)?;
         let pre = ActivitiesPre::new(pre).map_err(wrong_type)?;

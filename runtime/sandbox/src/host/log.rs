@@ -10,8 +10,8 @@ impl log::Host for HostState {
         if level == Level::Error {
             self.output.note_exception(&fields);
         }
-        if self.output.is_live()
-            && let Some(run) = &self.run
+        if let Some(run) = &self.run
+            && self.output.may_log(bytes.max(1))
         {
             let fields = fields.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
             let level = match level {

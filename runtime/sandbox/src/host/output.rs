@@ -3,11 +3,13 @@
 //! Bytes are counted in replay as they were live, so that the limit is met at the same place; only then are they
 //! thrown away.
 
+use std::{fmt, sync::Arc};
+
 use tracing::Level;
 
 use super::{Fault, RunFacts};
 use crate::{
-    GuestLimits,
+    Account, GuestLimits,
     config::{OUTPUT_LINE_BYTES_MAX, OUTPUT_TAIL_BYTES},
     error::GuestLimit,
 };
@@ -31,9 +33,11 @@ pub struct Exception {
 }
 
 /// The output of one instance.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Output {
     live: bool,
+    /// Who says how much may be logged.
+    account: Option<Arc<dyn Account>>,
     bytes: usize,
     /// Lines that are not finished yet.
     partial: [Vec<u8>; 2],
@@ -43,7 +47,22 @@ pub struct Output {
     exception: Option<Exception>,
 }
 
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("live", &self.live).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
 impl Output {
+    pub fn set_account(&mut self, account: Option<Arc<dyn Account>>) {
+        self.account = account;
+    }
+
+    /// Whether a line of so many bytes is to be logged: live, and within what its owner may log.
+    pub fn may_log(&self, bytes: usize) -> bool {
+        self.live && may_log(self.account.as_deref(), bytes)
+    }
+
     pub fn begin_activation(&mut self, live: bool) {
         self.live = live;
         self.bytes = 0;
@@ -53,7 +72,7 @@ impl Output {
 
     pub fn end_activation(&mut self, run: Option<&RunFacts>) {
         for (channel, partial) in [Channel::Stdout, Channel::Stderr].into_iter().zip(&mut self.partial) {
-            write_line(run.filter(|_| self.live), channel, partial);
+            write_line(run.filter(|_| self.live), self.account.as_deref(), channel, partial);
             *partial = Vec::new();
         }
         self.tail = Vec::new();
@@ -75,10 +94,6 @@ impl Output {
     /// The exception that this activation logged last.
     pub fn exception(&self) -> Option<&Exception> {
         self.exception.as_ref()
-    }
-
-    pub fn is_live(&self) -> bool {
-        self.live
     }
 
     pub fn count(&mut self, bytes: usize, limits: &GuestLimits) -> Result<(), Fault> {
@@ -117,7 +132,7 @@ impl Output {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             partial.extend_from_slice(piece);
             if piece.ends_with(b"\n") || partial.len() >= OUTPUT_LINE_BYTES_MAX {
-                write_line(live_run, channel, partial);
+                write_line(live_run, self.account.as_deref(), channel, partial);
                 partial.clear();
             }
         }
@@ -130,11 +145,15 @@ impl Output {
     }
 }
 
-fn write_line(run: Option<&RunFacts>, channel: Channel, line: &[u8]) {
+fn may_log(account: Option<&dyn Account>, bytes: usize) -> bool {
+    account.is_none_or(|account| account.may_log(bytes))
+}
+
+fn write_line(run: Option<&RunFacts>, account: Option<&dyn Account>, channel: Channel, line: &[u8]) {
     let Some(run) = run else { return };
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end();
-    if !text.is_empty() {
+    if !text.is_empty() && may_log(account, text.len()) {
         match channel {
             Channel::Stdout => emit(run, Level::INFO, text, "stream=stdout"),
             Channel::Stderr => emit(run, Level::WARN, text, "stream=stderr"),

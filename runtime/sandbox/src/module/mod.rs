@@ -1,10 +1,14 @@
 //! Modules: accepting them, compiling them, and keeping them compiled.
 //!
-//! [`scan`] looks at a file before anything is compiled; `compile` bounds compilation; `artifact` keeps compiled code
+//! [`scan`] looks at a file before anything is compiled; `compile` bounds compilation, `process` and `child` being the two
+//! ends of a compiler in a process of its own; `artifact` decides which compiled code is loaded, with `key`, and keeps it
 //! on disk; [`Modules`] keeps it in memory and is where the others meet.
 
 mod artifact;
+pub(crate) mod child;
 mod compile;
+mod key;
+mod process;
 mod scan;
 
 use std::{collections::HashSet, num::NonZeroUsize, sync::Arc};
@@ -17,7 +21,8 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use self::{artifact::ArtifactDir, compile::Compilers, scan::Scanned};
+pub(crate) use self::compile::reason;
+use self::{artifact::Artifacts, compile::Compilers, scan::Scanned};
 use crate::{
     Digest, GuestLimits, ModuleBytes, ModuleDescription, ModuleError, ModuleKind, SandboxConfig, SandboxError,
     TaskFailure, TaskFailureKind,
@@ -75,7 +80,7 @@ pub struct Modules {
     /// Modules that some thread is loading: the others wait for it instead of compiling the same once more.
     loading: Mutex<HashSet<Digest>>,
     loading_done: Condvar,
-    artifacts: Option<ArtifactDir>,
+    artifacts: Artifacts,
     compilers: Compilers,
 }
 
@@ -87,7 +92,7 @@ impl Modules {
         activities: Arc<ActivityWorld>,
     ) -> Result<Modules, SandboxError> {
         let linker = host::linker(&engine).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
-        let artifacts = config.cache_dir.as_deref().map(|dir| ArtifactDir::open(dir, &engine)).transpose()?;
+        let artifacts = Artifacts::open(config.cache_dir.as_deref(), &engine)?;
         let count = NonZeroUsize::new(config.loaded_modules).unwrap_or(NonZeroUsize::MIN);
         Ok(Modules {
             compilers: Compilers::new(&engine, &config),
@@ -117,7 +122,7 @@ impl Modules {
         if bytes.len() > limit {
             return Err(ModuleError::TooLarge { bytes: bytes.len() as u64, limit: limit as u64 });
         }
-        let Scanned { kind, imports } = scan::scan(bytes)?;
+        let Scanned { kind, imports, language } = scan::scan(bytes)?;
         let digest = Digest::of(bytes);
         let module = self.single_flight(&digest, || match self.load_artifact(kind, &digest) {
             Some(module) => Ok(module),
@@ -128,7 +133,8 @@ impl Modules {
             Loaded::Activities(module) => (Vec::new(), module.activity_types.clone()),
         };
         let size_bytes = bytes.len() as u64;
-        let description = ModuleDescription { digest, size_bytes, workflow_types, activity_types, imports };
+        let language = language.to_owned();
+        let description = ModuleDescription { digest, size_bytes, workflow_types, activity_types, imports, language };
         Ok((module, description))
     }
 
@@ -173,6 +179,12 @@ impl Modules {
         })
     }
 
+    /// Lets go of what was compiled of a module. It is compiled again when it is needed again.
+    pub fn forget(&self, digest: &Digest) {
+        self.loaded.lock().pop(digest);
+        self.artifacts.remove(digest);
+    }
+
     /// Finds the module in memory, or lets exactly one thread make it.
     fn single_flight<E>(&self, digest: &Digest, make: impl FnOnce() -> Result<Loaded, E>) -> Result<Loaded, E> {
         {
@@ -198,7 +210,7 @@ impl Modules {
     }
 
     fn load_artifact(&self, kind: ModuleKind, digest: &Digest) -> Option<Loaded> {
-        let component = self.artifacts.as_ref()?.load(digest, &self.engine)?;
+        let component = self.artifacts.load(digest)?;
         match self.finish(kind, *digest, &component) {
             Ok(module) => Some(module),
             Err(error) => {
@@ -209,11 +221,14 @@ impl Modules {
     }
 
     fn compile(&self, kind: ModuleKind, digest: Digest, bytes: &[u8]) -> Result<Loaded, ModuleError> {
-        let component = self.compilers.compile(bytes)?;
+        let code = self.compilers.compile(bytes)?;
+        let sealed = self.artifacts.seal(&digest, &code);
+        drop(code);
+        let component = self.artifacts.unseal(&digest, &sealed);
+        let component = component
+            .map_err(|problem| ModuleError::Compile(format!("what the compiler made cannot be loaded: {problem}")))?;
         let module = self.finish(kind, digest, &component)?;
-        if let Some(artifacts) = &self.artifacts {
-            artifacts.save(&digest, &component);
-        }
+        self.artifacts.save(&digest, &sealed);
         Ok(module)
     }
 
@@ -224,7 +239,8 @@ impl Modules {
             check_types(&module.activity_types, ModuleError::NoActivities)?;
             return Ok(Loaded::Activities(Arc::new(module)));
         }
-        let wrong_type = |error: wasmtime::Error| ModuleError::WrongType { kind, problem: format!("{error:#}") };
+        let wrong_type =
+            |error: wasmtime::Error| ModuleError::WrongType { kind, problem: reason(format!("{error:#}")) };
         let pre = self.linker.instantiate_pre(component).map_err(wrong_type)?;
         let pre = WorkflowPre::new(pre).map_err(wrong_type)?;
         let described = Guest::describe(&self.engine, &pre, &self.config, &self.limits);

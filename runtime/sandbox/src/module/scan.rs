@@ -1,12 +1,17 @@
 //! A look at a file before anything of it is compiled: is it a component, is it of a sane size, what does it want.
 //!
-//! Only structure is read here. wasmtime validates the rest while it compiles, under a deadline.
+//! Only structure is read here, in one pass over the file that keeps no more than a thousand short names: that is safe in
+//! the server's process. wasmtime validates the rest while it compiles, where that is limited.
 
-use wasmparser::{BinaryReaderError, ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, TypeBounds};
+use memchr::memmem;
+use wasmparser::{
+    BinaryReaderError, ComponentExternalKind, ComponentTypeRef, Encoding, KnownCustom, Parser, Payload,
+    ProducersSectionReader, TypeBounds,
+};
 
 use crate::{
     ModuleError, ModuleKind,
-    config::{FUNCTION_BYTES_MAX, MODULE_FUNCTIONS_MAX, MODULE_NESTED_MAX},
+    config::{FUNCTION_BYTES_MAX, MODULE_FUNCTIONS_MAX, MODULE_NAME_BYTES_MAX, MODULE_NAMES_MAX, MODULE_NESTED_MAX},
 };
 
 /// What the world of workflows exports, and that of activities.
@@ -66,16 +71,28 @@ const WASI_INTERFACES: [&str; 26] = [
     "sockets/tcp-create-socket",
     "sockets/udp",
 ];
+/// Fields of a producers section, and what they tell. Rust itself is no sign: interpreters are written in it.
+const TOOLS: [(&str, &str, &str); 4] = [
+    ("language", "Go", "Go"),
+    ("processed-by", "component-init-transform", "Python"),
+    ("processed-by", "componentize-py", "Python"),
+    ("processed-by", "wit-bindgen-rust", "Rust"),
+];
+/// What SDKs whose tools leave no sign call themselves in the failures that they report.
+const SDK_NAMES: [(&str, &str); 2] = [("mainspring-js", "JavaScript"), ("mainspring-c", "C")];
 const WASI_UDP_CREATE_SOCKET: &str = "sockets/udp-create-socket";
 
-/// What a component that is worth compiling is like.
+/// What a file tells of itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Scanned {
     pub kind: ModuleKind,
     /// Sorted.
     pub imports: Vec<String>,
+    /// What it was written in, as far as its tools have left traces; empty where they have not.
+    pub language: &'static str,
 }
 
+/// A component that is worth compiling.
 pub fn scan(bytes: &[u8]) -> Result<Scanned, ModuleError> {
     if !bytes.starts_with(b"\0asm") {
         // A file that ends within the magic number is still no wasm file.
@@ -105,6 +122,7 @@ struct Scan {
     functions: usize,
     imports: Vec<String>,
     exports: Vec<String>,
+    language: &'static str,
 }
 
 impl Scan {
@@ -127,19 +145,39 @@ impl Scan {
                 bound("a function of too many bytes", body.range().len(), FUNCTION_BYTES_MAX)?;
             }
             Payload::ComponentImportSection(section) if self.depth == 0 => {
+                bound("too many imports", self.imports.len() + section.count() as usize, MODULE_NAMES_MAX)?;
                 for import in section {
                     let import = import.map_err(|error| broken(&error))?;
                     // A world that uses a type under a name of its own "imports" it: nothing has to be provided.
                     if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
-                        self.imports.push(import.name.name.to_owned());
+                        let name = import.name.name;
+                        bound("an import whose name has too many bytes", name.len(), MODULE_NAME_BYTES_MAX)?;
+                        self.imports.push(name.to_owned());
                     }
                 }
             }
             Payload::ComponentExportSection(section) if self.depth == 0 => {
+                bound("too many exports", self.exports.len() + section.count() as usize, MODULE_NAMES_MAX)?;
                 for export in section {
                     let export = export.map_err(|error| broken(&error))?;
-                    if export.kind == ComponentExternalKind::Func {
-                        self.exports.push(export.name.name.to_owned());
+                    let name = export.name.name;
+                    let is_ours = EXPORTS.contains(&name) || ACTIVITY_EXPORTS.contains(&name);
+                    if export.kind == ComponentExternalKind::Func && is_ours {
+                        self.exports.push(name.to_owned());
+                    }
+                }
+            }
+            Payload::CustomSection(section) if self.language.is_empty() => {
+                if let KnownCustom::Producers(producers) = section.as_known() {
+                    self.language = language_of_producers(producers).unwrap_or_default();
+                }
+            }
+            Payload::DataSection(section) if self.language.is_empty() => {
+                for data in section {
+                    let data = data.map_err(|error| broken(&error))?.data;
+                    let found = SDK_NAMES.iter().find(|(name, _)| has_word(data, name));
+                    if let Some((_, language)) = found {
+                        self.language = language;
                     }
                 }
             }
@@ -166,8 +204,27 @@ impl Scan {
         if !missing.is_empty() {
             return Err(ModuleError::MissingExports { kind, exports: missing });
         }
-        Ok(Scanned { kind, imports: self.imports })
+        Ok(Scanned { kind, imports: self.imports, language: self.language })
     }
+}
+
+/// Whether the text stands there as a whole: a longer name that begins like it is another one.
+fn has_word(data: &[u8], word: &str) -> bool {
+    let mut found = memmem::find_iter(data, word.as_bytes());
+    found.any(|at| data.get(at + word.len()).is_none_or(|next| !next.is_ascii_alphanumeric()))
+}
+
+/// What tools say of themselves: a guess, because none has to. A section that cannot be read tells nothing.
+fn language_of_producers(producers: ProducersSectionReader<'_>) -> Option<&'static str> {
+    for field in producers.into_iter().filter_map(Result::ok) {
+        for value in field.values.into_iter().filter_map(Result::ok) {
+            let found = TOOLS.iter().find(|(of, tool, _)| *of == field.name && value.name == *tool);
+            if let Some((_, _, language)) = found {
+                return Some(language);
+            }
+        }
+    }
+    None
 }
 
 fn bound(what: &'static str, count: usize, limit: usize) -> Result<(), ModuleError> {
@@ -262,5 +319,22 @@ mod tests {
         let exports = EXPORTS.map(str::to_owned).to_vec();
         let missing = ModuleError::MissingExports { kind: ModuleKind::Workflows, exports };
         assert_eq!(scan(b"\0asm\x0d\0\x01\0"), Err(missing));
+    }
+
+    #[test]
+    fn a_module_tells_what_it_was_written_in() {
+        for (guest, language) in [
+            ("order_workflow", "Rust"),
+            ("example_order_c", "C"),
+            ("example_order_go", "Go"),
+            ("example_order_python", "Python"),
+            ("js_order", "JavaScript"),
+        ] {
+            let target = std::env::var_os("CARGO_TARGET_DIR")
+                .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into(), std::path::PathBuf::from);
+            let path = target.join(format!("wasm32-wasip2/guest/{guest}.wasm"));
+            let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert_eq!(scan(&bytes).unwrap().language, language, "{guest}");
+        }
     }
 }

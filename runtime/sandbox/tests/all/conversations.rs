@@ -90,6 +90,7 @@ impl Run {
             updates: &updates,
             history: &Journal { events: &events, read: Default::default() },
             modules: &Puppets,
+            terms: None,
         };
         let activated = shared().activate(&task)?;
         let completion = WorkflowTaskCompletion {
@@ -120,6 +121,7 @@ impl Run {
             module: Digest::of(puppet()),
             history: &Journal { events: &self.events, read: Default::default() },
             modules: &Puppets,
+            terms: None,
         };
         shared().query(&queried, &Question { name: name.into(), ..Question::default() })
     }

@@ -9,6 +9,8 @@ mod activities;
 mod activity_world;
 mod cache;
 mod cancellation;
+mod compiled;
+mod compiler;
 mod conversations;
 mod determinism;
 mod divergence;

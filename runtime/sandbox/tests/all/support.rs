@@ -168,6 +168,7 @@ impl Run {
             updates: &[],
             history: &journal,
             modules: &Puppets,
+            terms: None,
         };
         let activated = self.sandbox.activate(&task);
         (activated, journal.read.get())

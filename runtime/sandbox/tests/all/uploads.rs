@@ -1,13 +1,12 @@
 //! What is uploaded is accepted, or refused with a reason that its author can act on.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
+use std::time::Duration;
 
-use mainspring_sandbox::{Digest, ModuleError, Sandbox, SandboxConfig, SandboxError};
-use serde_json::json;
+use mainspring_sandbox::{Digest, ModuleError, Sandbox, SandboxConfig};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::support::{Run, puppet, sandbox, shared};
+use crate::support::{puppet, sandbox, shared};
 
 /// A component of our world with this core module in it.
 fn component(core: &str) -> Vec<u8> {
@@ -20,7 +19,7 @@ fn component(core: &str) -> Vec<u8> {
 }
 
 /// The core module of a guest that describes itself as these bytes of memory say, from address 16 on.
-fn describing(imports: &str, describe: &str, more: &str) -> Vec<u8> {
+pub fn describing(imports: &str, describe: &str, more: &str) -> Vec<u8> {
     component(&format!(
         r#"(module
             {imports}
@@ -168,6 +167,12 @@ fn a_module_of_absurd_size_is_refused_before_it_is_compiled() {
     says(&refused(&wat::parse_str(functions).unwrap()), &["too many functions: 200001", "200000"]);
     let long = format!("(component (core module (func {})))", "nop ".repeat(1_100_000));
     says(&refused(&wat::parse_str(long).unwrap()), &["a function of too many bytes"]);
+    let many: String = (0..1_001).map(|index| format!("(import \"a:b/c{index}@1.0.0\" (instance))")).collect();
+    says(&refused(&wat::parse_str(format!("(component {many})")).unwrap()), &["too many imports: 1001", "1000"]);
+    let few: String = (0..12).map(|index| format!("(import \"a:b/c{index}@1.0.0\" (instance))")).collect();
+    says(&refused(&wat::parse_str(format!("(component {few})")).unwrap()), &["a:b/c0@1.0.0", "and 2 more"]);
+    let named = format!("(component (import \"{}\" (func)))", "x".repeat(300));
+    says(&refused(&wat::parse_str(named).unwrap()), &["an import whose name has too many bytes: 300"]);
     let nested = format!("(component {})", "(core module)".repeat(257));
     says(&refused(&wat::parse_str(nested).unwrap()), &["too many nested modules: 257"]);
 }
@@ -204,57 +209,6 @@ fn a_compilation_that_takes_too_long_is_given_up_and_keeps_its_place_until_it_is
     }
 }
 
-fn compiled_files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
-}
-
-#[test]
-fn compiled_modules_are_kept_on_disk_and_checked_when_they_come_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let cache = dir.path().join("compiled");
-    let open = || {
-        let config = SandboxConfig { cache_dir: Some(cache.clone()), ..SandboxConfig::default() };
-        Sandbox::new(config).unwrap()
-    };
-    open().load(puppet()).unwrap();
-    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
-    let files = compiled_files(&cache);
-    assert_eq!(files.len(), 1, "{files:?}");
-    let whole = fs::read(&files[0]).unwrap();
-
-    // A run of a server that has never seen the bytes: the compiled file is enough.
-    let mut run = Run::start(&open(), json!([]));
-    run.task();
-
-    for damage in [b"".to_vec(), b"garbage".to_vec(), whole[..whole.len() - 1].to_vec(), {
-        let mut flipped = whole.clone();
-        flipped[whole.len() / 2] ^= 1;
-        flipped
-    }] {
-        fs::write(&files[0], damage).unwrap();
-        let mut run = Run::start(&open(), json!([]));
-        run.task();
-        assert_eq!(fs::read(&files[0]).unwrap().len(), whole.len(), "compiled anew");
-    }
-}
-
-#[test]
-fn a_directory_that_others_could_write_to_is_not_trusted() {
-    let dir = tempfile::tempdir().unwrap();
-    let cache = dir.path().join("compiled");
-    let config = SandboxConfig { cache_dir: Some(cache.clone()), ..SandboxConfig::default() };
-    Sandbox::new(config.clone()).unwrap().load(puppet()).unwrap();
-    fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
-    Sandbox::new(config.clone()).unwrap();
-    assert!(compiled_files(&cache).is_empty());
-    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
-
-    let file = dir.path().join("file");
-    fs::write(&file, "").unwrap();
-    let error = Sandbox::new(SandboxConfig { cache_dir: Some(file), ..config }).err().unwrap();
-    assert!(matches!(error, SandboxError::CacheDir { .. }), "{error}");
-}
-
 #[test]
 fn bytes_that_are_not_the_module_s_are_refused() {
     use mainspring_sandbox::{History, ModuleBytes, RunKey, TaskFailureKind, WorkflowTask};
@@ -279,6 +233,7 @@ fn bytes_that_are_not_the_module_s_are_refused() {
         updates: &[],
         history: &Wrong,
         modules: &Wrong,
+        terms: None,
     };
     let failure = shared().activate(&task).unwrap_err();
     assert_eq!(failure.kind, TaskFailureKind::ModuleUnusable, "{failure}");

@@ -3,18 +3,25 @@
 //! [`Frontend`] implements Temporal's `WorkflowService` by handing every call to its noun. What is not listed here is
 //! answered UNIMPLEMENTED with its name (see [`crate::observe`]).
 
+pub(crate) mod access;
 mod activity;
+mod deployment;
 mod history;
 pub(crate) mod hosted;
+mod migration;
 pub(crate) mod module;
 mod multi;
 mod namespace;
+pub(crate) mod operations;
 pub(crate) mod operator;
 mod query;
+pub(crate) mod quota;
 mod reset;
 mod system;
 mod task_queue;
 mod update;
+mod upload;
+mod verification;
 mod visibility;
 mod workflow;
 
@@ -26,7 +33,7 @@ use mainspring_engine::{Engine, Namespace};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::{ServerConfig, error::Fault};
+use crate::{ServerConfig, auth::Caller, error::Fault};
 
 /// What every call can reach.
 #[derive(Clone)]
@@ -303,14 +310,16 @@ impl WorkflowService for Frontend {
     // Namespaces and the server itself.
 
     async fn list_namespaces(&self, request: Request<ListNamespacesRequest>) -> Answer<ListNamespacesResponse> {
-        answer(namespace::list(self, &request.into_inner()))
+        let caller = Caller::of(request.extensions());
+        answer(namespace::list(self, &caller, &request.into_inner()))
     }
 
     async fn describe_namespace(
         &self,
         request: Request<DescribeNamespaceRequest>,
     ) -> Answer<DescribeNamespaceResponse> {
-        answer(namespace::describe(self, &request.into_inner()))
+        let caller = Caller::of(request.extensions());
+        answer(namespace::describe(self, &caller, &request.into_inner()))
     }
 
     async fn register_namespace(&self, _: Request<RegisterNamespaceRequest>) -> Answer<RegisterNamespaceResponse> {

@@ -10,7 +10,11 @@ use mainspring_core::{limits::temporal, time};
 use mainspring_engine::{EngineError, Namespace};
 
 use super::{Frontend, system::CLUSTER_NAME};
-use crate::{error::Fault, validate};
+use crate::{
+    auth::{Caller, Role, SYSTEM},
+    error::Fault,
+    validate,
+};
 
 /// Most namespaces on a page.
 const PAGE: usize = 1_000;
@@ -22,8 +26,14 @@ pub(super) fn fixed() -> Fault {
     )
 }
 
-pub(super) fn list(frontend: &Frontend, request: &ListNamespacesRequest) -> Result<ListNamespacesResponse, Fault> {
+/// Those that the caller may do anything in.
+pub(super) fn list(
+    frontend: &Frontend,
+    caller: &Caller,
+    request: &ListNamespacesRequest,
+) -> Result<ListNamespacesResponse, Fault> {
     let mut namespaces = frontend.engine.namespaces();
+    namespaces.retain(|namespace| caller.permissions.touch(&namespace.name));
     namespaces.sort_by(|one, other| one.name.cmp(&other.name));
     // The token is the last name of the page before.
     let after = std::str::from_utf8(&request.next_page_token).map_err(|_| Fault::invalid("Invalid NextPageToken."))?;
@@ -40,17 +50,32 @@ pub(super) fn list(frontend: &Frontend, request: &ListNamespacesRequest) -> Resu
 
 pub(super) fn describe(
     frontend: &Frontend,
+    caller: &Caller,
     request: &DescribeNamespaceRequest,
 ) -> Result<DescribeNamespaceResponse, Fault> {
     if !request.namespace.is_empty() {
+        may_see(caller, &request.namespace)?;
         return Ok(to_response(frontend.namespace(&request.namespace)?));
     }
     if request.id.is_empty() {
         return Err(Fault::invalid("Namespace not set on request."));
     }
     let by_id = frontend.engine.namespaces().into_iter().find(|namespace| namespace.id == request.id);
-    let found = by_id.ok_or_else(|| EngineError::NamespaceNotFound(request.id.clone()))?;
+    let Some(found) = by_id else {
+        // Who may not see all is told of none.
+        may_see(caller, SYSTEM)?;
+        return Err(EngineError::NamespaceNotFound(request.id.clone()).into());
+    };
+    may_see(caller, &found.name)?;
     Ok(to_response(found))
+}
+
+/// Every role is enough: workers, too, ask about their namespace before they poll.
+fn may_see(caller: &Caller, namespace: &str) -> Result<(), Fault> {
+    match caller.permissions.touch(namespace) {
+        true => Ok(()),
+        false => Ok(caller.require(namespace, Role::Read)?),
+    }
 }
 
 fn to_response(namespace: Namespace) -> DescribeNamespaceResponse {

@@ -199,6 +199,7 @@ impl<'a> World<'a> {
                 updates: &updates,
                 history: &Journal { events: &events, read: Default::default() },
                 modules: &Puppets,
+                terms: None,
             })
         };
         self.replays.evict(&self.key);
@@ -235,6 +236,7 @@ impl<'a> World<'a> {
                 module: Digest::of(puppet()),
                 history: &Journal { events: &self.history, read: Default::default() },
                 modules: &Puppets,
+                terms: None,
             };
             sandbox.query(&queried, &Question { name: "trace".into(), ..Question::default() }).expect("an answer")
         };

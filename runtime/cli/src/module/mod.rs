@@ -1,4 +1,8 @@
-//! `mainspring module`: the components that hold workflows, or activities.
+//! `mainspring module`: the components that hold workflows, and the versions of task queues that are made of them; and
+//! those that hold activities.
+
+mod upload;
+mod versions;
 
 use std::{
     fs::{self, File},
@@ -11,8 +15,9 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use futures::{Stream, stream};
 use mainspring_api::mainspring::{
-    DeployModuleRequest, DeployModuleResponse, DeployTarget, Deployment, DescribeModuleRequest, DownloadModuleRequest,
-    ListModulesRequest, Module, UndeployModuleRequest,
+    DeleteModuleRequest, DeployModuleRequest, DeployModuleResponse, DeployTarget, DescribeModuleRequest,
+    DownloadModuleRequest, GuestLimits, ListModulesRequest, Module, ModuleInfo, ModuleUse, RunSelection,
+    VerificationSummary, VersionStatus,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -24,21 +29,42 @@ use crate::{
     connect::{Client, ConnectionArgs, refused, unary, within},
     failure::{Failure, Outcome},
     grants::{self, ActivitiesArgs, GrantArgs, GrantFlags, RevokeArgs},
+    migrate::{self, MigrateArgs},
     output::{self, section, table},
+    sweep,
+    verify::{self, DeployVerifyArgs, VerifyArgs},
 };
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Upload a module, check and compile it, and run new workflows of a task queue on it, or its activities
     Deploy(DeployArgs),
-    /// List the modules that are deployed in the namespace
+    /// Upload a module, check and compile it, without running anything on it yet
+    Upload(upload::UploadArgs),
+    /// List the modules of the namespace, and what uses them
     List(ListArgs),
-    /// Show what a module holds and where it is deployed
+    /// Show what a module holds, what it may use, and what needs it
     Describe(DescribeArgs),
-    /// Take the module off a task queue. Runs that it started keep it until they close
-    Undeploy(UndeployArgs),
     /// Save a module's bytes to a file
     Download(DownloadArgs),
+    /// Delete a module that no deployment and no run needs any more
+    Delete(DeleteArgs),
+    /// Run new workflows of a task queue on another version. Runs that have begun keep theirs
+    Activate(versions::ActivateArgs),
+    /// Undo the last step: end the ramp, or go back to the version that was active before
+    Rollback(versions::RollbackArgs),
+    /// Run a part of a task queue's new workflows on another version
+    Ramp(versions::RampArgs),
+    /// Take the active version off a task queue. Runs that it started keep it until they close
+    Undeploy(versions::UndeployArgs),
+    /// Show the versions of a task queue, and how many open runs each still has
+    Versions(versions::VersionsArgs),
+    /// List the task queues that have versions, and what new runs get there
+    Deployments(versions::DeploymentsArgs),
+    /// Replay the runs of a task queue on a module, and name the first event at which it differs
+    Verify(VerifyArgs),
+    /// Move open runs to another module: those that it repeats exactly
+    Migrate(MigrateArgs),
     /// List the activities that the server runs itself, and what each may reach
     Activities(ActivitiesArgs),
     /// Let the activities of a task queue reach something: hosts, values, secrets
@@ -59,6 +85,8 @@ pub struct DeployArgs {
     grants: GrantFlags,
     #[command(flatten)]
     lang: LangArgs,
+    #[command(flatten)]
+    verify: DeployVerifyArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -85,13 +113,10 @@ pub struct DescribeArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct UndeployArgs {
-    /// The task queue to take the module off
-    #[arg(short, long, value_name = "NAME")]
-    task_queue: String,
-    /// Take off the module of activities, with all its grants, and not that of workflows
-    #[arg(long)]
-    activities: bool,
+pub struct DeleteArgs {
+    /// The module's digest, or its first digits (at least 8)
+    #[arg(value_name = "DIGEST")]
+    digest: String,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -120,8 +145,17 @@ pub async fn run(verb: Verb) -> Outcome {
         Verb::Deploy(args) => deploy(args).await,
         Verb::List(args) => list(args).await,
         Verb::Describe(args) => describe(args).await,
-        Verb::Undeploy(args) => undeploy(args).await,
         Verb::Download(args) => download(args).await,
+        Verb::Delete(args) => delete(args).await,
+        Verb::Upload(args) => upload::run(args).await,
+        Verb::Activate(args) => versions::activate(args).await,
+        Verb::Rollback(args) => versions::roll_back(args).await,
+        Verb::Ramp(args) => versions::ramp(args).await,
+        Verb::Undeploy(args) => versions::undeploy(args).await,
+        Verb::Versions(args) => versions::versions(args).await,
+        Verb::Deployments(args) => versions::deployments(args).await,
+        Verb::Verify(args) => verify::verify(args).await,
+        Verb::Migrate(args) => migrate::migrate(args).await,
         Verb::Activities(args) => grants::list(args).await,
         Verb::Grant(args) => grants::grant(args).await,
         Verb::Revoke(args) => grants::revoke(args).await,
@@ -129,6 +163,7 @@ pub async fn run(verb: Verb) -> Outcome {
 }
 
 async fn deploy(args: DeployArgs) -> Outcome {
+    let verify = args.verify.selection()?;
     let answer = match build::is_module(&args.path) {
         true => {
             let size_bytes = file_size(&args.path).map_err(Failure::Usage)?;
@@ -137,7 +172,7 @@ async fn deploy(args: DeployArgs) -> Outcome {
             let mut client = args.connection.connect().await?;
             // First, so that no activity runs without what it needs.
             grants::apply(&mut client, &args.task_queue, &args.grants).await?;
-            deploy_from(&mut client, args.task_queue, size_bytes, file).await?
+            deploy_from(&mut client, args.task_queue, size_bytes, file, verify).await?
         }
         false => {
             let project = Project::recognise(&args.path, args.lang.lang)?;
@@ -146,27 +181,46 @@ async fn deploy(args: DeployArgs) -> Outcome {
             // The server checks it, so it is not checked here.
             let built = build::build(&project)?;
             grants::apply(&mut client, &args.task_queue, &args.grants).await?;
-            deploy_bytes(&mut client, args.task_queue, built.bytes).await?
+            deploy_bytes(&mut client, args.task_queue, built.bytes, verify).await?
         }
     };
 
+    let format = args.output.output;
+    if let Some(report) = answer.verification.as_ref().filter(|_| answer.deployment.is_none()) {
+        return verify::refused_deployment(report.clone(), format);
+    }
+    let verified = answer.verification.and_then(|report| report.summary);
     let module = answer.module.unwrap_or_default();
     let deployment = answer.deployment.unwrap_or_default();
-    let format = args.output.output;
     if !format.is_text() {
-        let mut json = json!({ "unchanged": answer.unchanged, "deployment": deployment_json(&deployment) });
+        let mut json = json!({ "unchanged": answer.unchanged, "deployment": versions::deployment_json(&deployment) });
         json["module"] = module_json(&module);
+        if let Some(verified) = &verified {
+            json["verification"] = sweep::summary_json(verified);
+        }
         return Ok(format.print_json(&json)?);
     }
     let title = if answer.unchanged { "Unchanged: this module was active already" } else { "Deployed" };
     let mut fields = vec![("TaskQueue", deployment.task_queue), ("Namespace", deployment.namespace)];
+    if module.activities.is_empty() {
+        fields.push(("Version", deployment.version.to_string()));
+    }
+    let exactly = |verified: VerificationSummary| {
+        format!("{} open runs and {} closed ones replay exactly", verified.open, verified.closed)
+    };
+    fields.push(("Verified", verified.map(exactly).unwrap_or_default()));
     fields.extend(module_fields(&module));
     Ok(output::print_text(&section(title, &fields))?)
 }
 
 /// Deploys a module that is in memory.
-pub async fn deploy_bytes(client: &mut Client, task_queue: String, bytes: Vec<u8>) -> Outcome<DeployModuleResponse> {
-    deploy_from(client, task_queue, bytes.len() as u64, std::io::Cursor::new(bytes)).await
+pub async fn deploy_bytes(
+    client: &mut Client,
+    task_queue: String,
+    bytes: Vec<u8>,
+    verify: Option<RunSelection>,
+) -> Outcome<DeployModuleResponse> {
+    deploy_from(client, task_queue, bytes.len() as u64, std::io::Cursor::new(bytes), verify).await
 }
 
 async fn deploy_from(
@@ -174,9 +228,11 @@ async fn deploy_from(
     task_queue: String,
     size_bytes: u64,
     module: impl AsyncRead + Unpin + Send + 'static,
+    verify: Option<RunSelection>,
 ) -> Outcome<DeployModuleResponse> {
-    let target = DeployTarget { namespace: client.namespace.clone(), task_queue, size_bytes };
-    let mut request = upload(target, module).into_streaming_request();
+    let (namespace, identity) = (client.namespace.clone(), client.identity.clone());
+    let target = DeployTarget { namespace, task_queue, size_bytes, identity, verify };
+    let mut request = messages(target, module).into_streaming_request();
     request.set_timeout(TRANSFER_TIME);
     let answer = client.modules.deploy_module(request).await.map_err(refused("cannot deploy the module"))?;
     Ok(answer.into_inner())
@@ -195,7 +251,7 @@ fn file_size(path: &Path) -> anyhow::Result<u64> {
 }
 
 /// The messages of an upload. One that cannot be read ends early, and the server says that it is truncated.
-fn upload(
+fn messages(
     target: DeployTarget,
     module: impl AsyncRead + Unpin + Send + 'static,
 ) -> impl Stream<Item = DeployModuleRequest> + Send {
@@ -216,30 +272,47 @@ fn upload(
 
 async fn list(args: ListArgs) -> Outcome {
     let mut client = args.connection.connect().await?;
-    let request = ListModulesRequest { namespace: client.namespace.clone() };
-    let answer = client.modules.list_modules(unary(request)).await.map_err(refused("cannot list the modules"))?;
-    let modules = answer.into_inner().modules;
+    let mut modules: Vec<ModuleInfo> = Vec::new();
+    let mut next_page_token = Vec::new();
+    loop {
+        let request = ListModulesRequest { namespace: client.namespace.clone(), next_page_token, ..Default::default() };
+        let answer = client.modules.list_modules(unary(request)).await.map_err(refused("cannot list the modules"))?;
+        let answer = answer.into_inner();
+        modules.extend(answer.modules);
+        next_page_token = answer.next_page_token;
+        if next_page_token.is_empty() {
+            break;
+        }
+    }
     let format = args.output.output;
     if !format.is_text() {
-        let rows = modules.iter().map(|deployed| {
+        let rows = modules.iter().map(|info| {
             json!({
-                "module": module_json(&deployed.module.clone().unwrap_or_default()),
-                "deployment": deployment_json(&deployed.deployment.clone().unwrap_or_default()),
+                "module": module_json(&info.module.clone().unwrap_or_default()),
+                "uses": info.uses.iter().map(use_json).collect::<Vec<_>>(),
+                "openRuns": info.open_runs,
             })
         });
         return print_rows(format, rows.collect());
     }
     let rows: Vec<_> = modules
         .into_iter()
-        .map(|deployed| {
-            let module = deployed.module.unwrap_or_default();
-            let deployment = deployed.deployment.unwrap_or_default();
-            let digest = deployment.digest.get(..12).unwrap_or(&deployment.digest).to_owned();
-            let deployed = output::time(deployment.deployed_time.as_ref());
-            [deployment.task_queue, digest, module.size_bytes.to_string(), deployed, type_names(&module, ", ")]
+        .map(|info| {
+            let module = info.module.unwrap_or_default();
+            let in_use = info.uses.iter().filter(|of| of.status() != VersionStatus::Inactive);
+            let uses = in_use.map(|of| format!("{} ({})", of.task_queue, use_status(of)));
+            [
+                short(&module.digest),
+                module.size_bytes.to_string(),
+                output::time(module.uploaded_time.as_ref()),
+                info.open_runs.to_string(),
+                uses.collect::<Vec<_>>().join(", "),
+                type_names(&module, ", "),
+            ]
         })
         .collect();
-    Ok(output::print_text(&table(["TaskQueue", "Digest", "Bytes", "Deployed", "Holds"], &rows))?)
+    let headings = ["Digest", "Bytes", "Uploaded", "OpenRuns", "TaskQueues", "Holds"];
+    Ok(output::print_text(&table(headings, &rows))?)
 }
 
 pub fn print_rows(format: output::Format, rows: Vec<Value>) -> Outcome {
@@ -260,39 +333,40 @@ async fn describe(args: DescribeArgs) -> Outcome {
     let module = answer.module.unwrap_or_default();
     let format = args.output.output;
     if !format.is_text() {
-        let deployments: Vec<_> = answer.deployments.iter().map(deployment_json).collect();
-        return Ok(format.print_json(&json!({ "module": module_json(&module), "deployments": deployments }))?);
+        let uses: Vec<_> = answer.uses.iter().map(use_json).collect();
+        let limits = limits_json(&answer.limits.unwrap_or_default());
+        let mut json = json!({ "module": module_json(&module), "uses": uses, "openRuns": answer.open_runs });
+        json["limits"] = limits;
+        return Ok(format.print_json(&json)?);
     }
+    let limits = answer.limits.unwrap_or_default();
     let mut text = section("Module", &module_fields(&module));
-    if !answer.deployments.is_empty() {
-        let row = |deployment: Deployment| {
-            [deployment.namespace, deployment.task_queue, output::time(deployment.deployed_time.as_ref())]
-        };
-        let rows: Vec<_> = answer.deployments.into_iter().map(row).collect();
-        text.push_str("Deployments:\n");
-        text.push_str(&table(["Namespace", "TaskQueue", "Deployed"], &rows));
+    text.push_str(&section("Limits of each run", &limit_fields(&limits)));
+    let mut rows = Vec::new();
+    for of in answer.uses {
+        let status = use_status(&of).to_owned();
+        rows.push([of.task_queue, versions::number(of.version), status, of.open_runs.to_string()]);
+    }
+    match rows.is_empty() {
+        true => text.push_str("No task queue uses it, and no open run needs it.\n"),
+        false => {
+            text.push_str("Task queues:\n");
+            text.push_str(&table(["TaskQueue", "Version", "Status", "OpenRuns"], &rows));
+        }
     }
     Ok(output::print_text(&text)?)
 }
 
-async fn undeploy(args: UndeployArgs) -> Outcome {
+async fn delete(args: DeleteArgs) -> Outcome {
     let mut client = args.connection.connect().await?;
-    let task_queue = args.task_queue;
-    let digest = match args.activities {
-        true => grants::undeploy(&mut client, &task_queue).await?,
-        false => {
-            let namespace = client.namespace.clone();
-            let request = UndeployModuleRequest { namespace, task_queue: task_queue.clone() };
-            let answer = client.modules.undeploy_module(unary(request)).await;
-            answer.map_err(refused("cannot undeploy the module"))?.into_inner().digest
-        }
-    };
+    let request = DeleteModuleRequest { namespace: client.namespace.clone(), digest: args.digest };
+    let answer = client.modules.delete_module(unary(request)).await.map_err(refused("cannot delete the module"))?;
+    let digest = answer.into_inner().digest;
     let format = args.output.output;
     if !format.is_text() {
-        let json = json!({ "namespace": client.namespace, "taskQueue": task_queue, "digest": digest });
-        return Ok(format.print_json(&json)?);
+        return Ok(format.print_json(&json!({ "namespace": client.namespace, "digest": digest }))?);
     }
-    Ok(output::print_text(&section("Undeployed", &[("TaskQueue", task_queue), ("Digest", digest)]))?)
+    Ok(output::print_text(&section("Deleted", &[("Digest", digest)]))?)
 }
 
 async fn download(args: DownloadArgs) -> Outcome {
@@ -327,6 +401,8 @@ fn module_fields(module: &Module) -> Vec<(&'static str, String)> {
         ("Digest", module.digest.clone()),
         ("Bytes", module.size_bytes.to_string()),
         ("Uploaded", output::time(module.uploaded_time.as_ref())),
+        ("By", module.uploaded_by.clone()),
+        ("Language", module.language.clone()),
         (if module.activities.is_empty() { "Workflows" } else { "Activities" }, type_names(module, "\n")),
         ("Imports", module.imports.join("\n")),
     ]
@@ -347,14 +423,51 @@ pub fn module_json(module: &Module) -> Value {
         "activities": module.activities.iter().map(|activity| json!({ "name": activity.name })).collect::<Vec<_>>(),
         "imports": module.imports,
         "uploadedTime": output::time(module.uploaded_time.as_ref()),
+        "uploadedBy": module.uploaded_by,
+        "language": module.language,
     })
 }
 
-fn deployment_json(deployment: &Deployment) -> Value {
+fn use_json(of: &ModuleUse) -> Value {
     json!({
-        "namespace": deployment.namespace,
-        "taskQueue": deployment.task_queue,
-        "digest": deployment.digest,
-        "deployedTime": output::time(deployment.deployed_time.as_ref()),
+        "taskQueue": of.task_queue,
+        "version": of.version,
+        "status": versions::status_name(of.status()),
+        "openRuns": of.open_runs,
+        "activities": of.activities,
     })
+}
+
+/// What the task queue has it for.
+fn use_status(of: &ModuleUse) -> &'static str {
+    if of.activities { "activities" } else { versions::status_name(of.status()) }
+}
+
+fn limit_fields(limits: &GuestLimits) -> Vec<(&'static str, String)> {
+    vec![
+        ("MemoryBytes", limits.memory_bytes.to_string()),
+        ("TableElements", limits.table_elements.to_string()),
+        ("FuelPerActivation", limits.fuel_per_activation.to_string()),
+        ("ActivationTime", format!("{} ms", limits.activation_time_ms)),
+        ("CommandsPerActivation", limits.commands_per_activation.to_string()),
+        ("CommandBytesPerActivation", limits.command_bytes_per_activation.to_string()),
+        ("LogBytesPerActivation", limits.log_bytes_per_activation.to_string()),
+    ]
+}
+
+fn limits_json(limits: &GuestLimits) -> Value {
+    json!({
+        "memoryBytes": limits.memory_bytes.to_string(),
+        "tableElements": limits.table_elements.to_string(),
+        "fuelPerActivation": limits.fuel_per_activation.to_string(),
+        "activationTimeMs": limits.activation_time_ms.to_string(),
+        "commandsPerActivation": limits.commands_per_activation.to_string(),
+        "commandBytesPerActivation": limits.command_bytes_per_activation.to_string(),
+        "logBytesPerActivation": limits.log_bytes_per_activation.to_string(),
+    })
+}
+
+/// Enough digits of a digest for people, and for this program's own arguments.
+fn short(digest: &str) -> String {
+    digest.get(..12).unwrap_or(digest).to_owned()
 }
