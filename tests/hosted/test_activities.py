@@ -31,7 +31,7 @@ async def test_the_order_example_needs_no_worker(server, client, queue, new_id, 
 
 async def test_one_command_deploys_both_kinds_and_says_which(server, queue, hosted, in_thread):
     listed = await in_thread(server.mainspring_json, "module", "list")
-    mine = [entry["module"] for entry in listed if entry["deployment"]["taskQueue"] == queue]
+    mine = [entry["module"] for entry in listed if queue in {use["taskQueue"] for use in entry["uses"]}]
     assert {bool(module["workflows"]) for module in mine} == {bool(module["activities"]) for module in mine} == {True, False}
     again = await in_thread(
         server.mainspring_json, "module", "deploy", paths.guest("guest-activities"), "--task-queue", queue
@@ -40,7 +40,9 @@ async def test_one_command_deploys_both_kinds_and_says_which(server, queue, host
     assert {"name": "charge"} not in again["module"]["activities"]
     assert {"name": "renamed"} in again["module"]["activities"]
     described = await in_thread(server.mainspring_json, "module", "describe", again["module"]["digest"])
-    assert queue in {deployment["taskQueue"] for deployment in described["deployments"]}
+    assert [use for use in described["uses"] if use["taskQueue"] == queue] == [
+        {"taskQueue": queue, "version": 0, "status": "active", "openRuns": 0, "activities": True}
+    ]
     poller = json.loads((await in_thread(server.temporal, "task-queue", "describe", "--task-queue", queue, "--output", "json")).stdout)
     assert "mainspring-activities@" in json.dumps(poller)
 
