@@ -268,8 +268,11 @@ impl Engine {
 async fn poll(engine: Engine, queue: QueueKey) {
     let shared = Arc::clone(engine.shared());
     let own = Arc::new(Semaphore::new(shared.hosted.limits.concurrent_per_deployment));
+    let meter = shared.meter(queue.namespace);
     loop {
         let Ok(own_place) = Arc::clone(&own).acquire_owned().await else { return };
+        // As for workers elsewhere: what the namespace may not have yet waits in the queue.
+        meter.activity_may_start().await;
         let Some(digest) = shared.hosted.deployments.get(&queue).and_then(|hosted| hosted.digest()) else { return };
         let identity = format!("{IDENTITY}@{digest}");
         let begun = Instant::now();
@@ -284,6 +287,8 @@ async fn poll(engine: Engine, queue: QueueKey) {
             continue;
         };
         let Some((lease, place)) = find_place(&shared, &queue, &identity, lease).await else { continue };
+        // Others may have taken what there was room for; dropping the lease gives the task back.
+        let Some(_starting) = meter.begin_activity() else { continue };
         let Some(ready) = lease.take() else { continue };
         match engine.start_activity(ready, &identity).await {
             // It may have been undeployed while the start was written; it was started for this module all the same.
