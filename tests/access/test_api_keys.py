@@ -89,7 +89,7 @@ async def test_another_tenant_sees_and_reaches_nothing(guarded, queue, new_id):
     assert await refusal(stranger.get_workflow_handle(handle.id).describe()) == RPCStatusCode.NOT_FOUND
     digest = json.loads(
         (await asyncio.to_thread(guarded.mainspring, "module", "list", "-o", "json", "-n", "alpha", "--api-key", alpha)).stdout
-    )[0]["digest"]
+    )[0]["module"]["digest"]
     done = await asyncio.to_thread(
         guarded.mainspring, "module", "describe", digest, "-n", "beta", "--api-key", beta, check=False
     )
