@@ -5,7 +5,8 @@ use std::time::Instant;
 use anyhow::anyhow;
 use clap::Args;
 use mainspring_api::mainspring::{
-    RunSelection, RunVerification, VerificationReport, VerificationSummary, VerifyModuleRequest, verify_module_response::Message,
+    RunSelection, RunVerification, VerificationReport, VerificationSummary, VerifyModuleRequest,
+    verify_module_response::Message,
 };
 use serde_json::{Value, json};
 

@@ -131,8 +131,7 @@ pub async fn activate(args: ActivateArgs) -> Outcome {
 /// The digest that a version's number stands for; what is no number is one already.
 async fn digest_of(client: &mut Client, task_queue: &str, version: &str) -> Outcome<String> {
     let Some(number) = as_number(version) else { return Ok(version.to_owned()) };
-    let request =
-        DescribeDeploymentRequest { namespace: client.namespace.clone(), task_queue: task_queue.to_owned() };
+    let request = DescribeDeploymentRequest { namespace: client.namespace.clone(), task_queue: task_queue.to_owned() };
     let described = client.modules.describe_deployment(unary(request)).await;
     let versions = described.map_err(refused("cannot activate the version"))?.into_inner().versions;
     let found = versions.into_iter().find(|version| version.number == number);
