@@ -8,6 +8,7 @@ from support import paths
 from support.access import Api
 from support.waiting import eventually_sync
 from temporalio import activity
+from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     ListNamespacesRequest,
@@ -89,13 +90,14 @@ async def test_another_tenant_sees_and_reaches_nothing(guarded, queue, new_id):
     assert await refusal(stranger.get_workflow_handle(handle.id).describe()) == RPCStatusCode.NOT_FOUND
     digest = json.loads(
         (await asyncio.to_thread(guarded.mainspring, "module", "list", "-o", "json", "-n", "alpha", "--api-key", alpha)).stdout
-    )[0]["digest"]
+    )[0]["module"]["digest"]
     done = await asyncio.to_thread(
         guarded.mainspring, "module", "describe", digest, "-n", "beta", "--api-key", beta, check=False
     )
     assert done.returncode == 1 and "NOT_FOUND" in done.stderr
     # The task is still its worker's.
-    answer = RespondActivityTaskCompletedRequest(task_token=task.task_token)
+    result = Payloads(payloads=[Payload(metadata={"encoding": b"json/plain"}, data=b'"tx-1"')])
+    answer = RespondActivityTaskCompletedRequest(task_token=task.task_token, result=result)
     await client.workflow_service.respond_activity_task_completed(answer)
     await handle.terminate()
 

@@ -256,3 +256,19 @@ async def test_the_runs_of_a_stopped_server_are_replayed_from_its_store(servers,
     assert unknown.returncode == 2 and "Namespace nowhere is not found." in unknown.stderr
     nothing = await in_thread(replay, V2, "--history", V2)
     assert nothing.returncode == 2 and "cannot be used with" in nothing.stderr
+
+
+async def test_a_version_is_activated_only_if_it_repeats_the_runs(server, refunds, in_thread):
+    active = ("module", "versions", "--task-queue", refunds.queue)
+    for module in (V2, CARELESS):
+        await in_thread(server.mainspring, "module", "upload", module)
+    activate = ("module", "activate", "--task-queue", refunds.queue, "--verify")
+    refused = await in_thread(server.mainspring, *activate, digest(CARELESS), check=False)
+    assert refused.returncode == 1 and "not activated: the module does not repeat" in refused.stderr, refused.stderr
+    assert digest(CARELESS) not in (await in_thread(server.mainspring, *active, "-o", "json")).stdout
+    done = await in_thread(server.mainspring, *activate, digest(V2))
+    assert f"{PAYING + WAITING + TELLING} open runs and 1 closed ones replay exactly" in done.stderr
+    # By its number, too, which the first module has kept.
+    await in_thread(server.mainspring, *activate, "1")
+    new = await refunds.start("new", tell_after_ms=1)
+    assert await new.result() == "paid back 9.5, told by letter"

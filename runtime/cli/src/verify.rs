@@ -5,13 +5,14 @@ use std::time::Instant;
 use anyhow::anyhow;
 use clap::Args;
 use mainspring_api::mainspring::{
-    RunVerification, VerificationReport, VerificationSummary, VerifyModuleRequest, verify_module_response::Message,
+    RunSelection, RunVerification, VerificationReport, VerificationSummary, VerifyModuleRequest,
+    verify_module_response::Message,
 };
 use serde_json::{Value, json};
 
 use crate::{
     cli::OutputArgs,
-    connect::{ConnectionArgs, refused},
+    connect::{Client, ConnectionArgs, refused},
     failure::{Failure, Outcome},
     output::{self, Format, section},
     sweep::{self, RunsArgs},
@@ -42,26 +43,56 @@ pub struct VerifyArgs {
 }
 
 pub async fn verify(args: VerifyArgs) -> Outcome {
-    let format = args.output.output;
     let mut client = args.connection.connect().await?;
-    let request = VerifyModuleRequest {
-        namespace: client.namespace.clone(),
-        task_queue: args.task_queue,
-        digest: args.digest.unwrap_or_default(),
-        runs: Some(args.runs.selection(args.closed)),
-    };
+    let runs = args.runs.selection(args.closed);
+    let mut told = Told::new(args.output.output);
+    let summary = ask(&mut client, args.task_queue, args.digest.unwrap_or_default(), runs, &mut told).await?;
+    told.end(&summary, "Verified")
+}
+
+/// Has the server verify a module; what is not exact is told on the way.
+async fn ask(
+    client: &mut Client,
+    task_queue: String,
+    digest: String,
+    runs: RunSelection,
+    told: &mut Told,
+) -> Outcome<VerificationSummary> {
+    let namespace = client.namespace.clone();
+    let request = VerifyModuleRequest { namespace, task_queue, digest, runs: Some(runs) };
     let refuse = refused("cannot verify the module");
-    let mut told = Told::new(format);
     let mut answers = client.modules.verify_module(request).await.map_err(&refuse)?.into_inner();
     while let Some(answer) = answers.message().await.map_err(&refuse)? {
         match answer.message {
             Some(Message::Run(run)) => told.run(run)?,
             Some(Message::Progress(progress)) => sweep::show_progress(&progress),
-            Some(Message::Summary(summary)) => return told.end(&summary, "Verified"),
+            Some(Message::Summary(summary)) => {
+                sweep::hide_progress();
+                return Ok(summary);
+            }
             None => {}
         }
     }
     Err(Failure::Failed(anyhow!("cannot verify the module: the server ended before it was through")))
+}
+
+/// Verifies a module before it is activated: a failure, and all that is told of it, where it does not repeat the runs.
+pub async fn before_activation(
+    client: &mut Client,
+    task_queue: &str,
+    digest: String,
+    runs: RunSelection,
+    format: Format,
+) -> Outcome<VerificationSummary> {
+    let mut told = Told::new(format);
+    let summary = ask(client, task_queue.to_owned(), digest, runs, &mut told).await?;
+    if sweep::inexact(&summary) == 0 {
+        return Ok(summary);
+    }
+    match told.end(&summary, "Not activated") {
+        Err(Failure::Failed(error)) => Err(Failure::Failed(anyhow!("not activated: {error}"))),
+        other => other.map(|()| summary),
+    }
 }
 
 /// What is told of a verification, run by run.
@@ -132,10 +163,10 @@ fn verdict(summary: &VerificationSummary, first: Option<&RunVerification>) -> Ou
     }
 }
 
-/// The flags of a deployment that is verified first.
+/// The flags of a deployment or activation that is verified first.
 #[derive(Debug, Args)]
 pub struct DeployVerifyArgs {
-    /// Deploy the module only if it repeats the task queue's open runs and its latest closed ones; otherwise nothing
+    /// Do so only if the module repeats the task queue's open runs and its latest closed ones; otherwise nothing
     /// changes
     #[arg(long)]
     verify: bool,

@@ -26,7 +26,7 @@ use crate::{auth, duration, limits};
 pub const ENVIRONMENT_PREFIX: &str = "MAINSPRING_";
 
 /// Variables with the prefix that belong to somebody else: the command line's client verbs and its `--config` flag.
-const NOT_SETTINGS: [&str; 12] = [
+const NOT_SETTINGS: [&str; 13] = [
     "address",
     "namespace",
     "config",
@@ -39,6 +39,8 @@ const NOT_SETTINGS: [&str; 12] = [
     "tls_cert_path",
     "tls_key_path",
     "tls_server_name",
+    // Has the tests of this repository write what they compare with.
+    "write_goldens",
 ];
 
 /// All settings of a server. Durations are text with a unit, such as "10s" or "1m 30s"; sizes are bytes.

@@ -43,7 +43,7 @@ async fn a_taken_port_is_named() {
 #[tokio::test]
 async fn an_address_that_others_can_reach_is_refused() {
     let config = ServerConfig { ip: IpAddr::from([0, 0, 0, 0]), port: 0, ephemeral: true, ..Default::default() };
-    assert!(refusal(config).await.contains("no authentication"));
+    assert!(refusal(config).await.contains("auth.required"));
 }
 
 #[tokio::test]
@@ -151,8 +151,11 @@ async fn reflection_tells_every_service_and_its_methods() {
         [
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
+            "mainspring.v1.AccessService",
+            "mainspring.v1.ActivityService",
             "mainspring.v1.ModuleService",
             "mainspring.v1.OperationsService",
+            "mainspring.v1.QuotaService",
             "temporal.api.operatorservice.v1.OperatorService",
             "temporal.api.workflowservice.v1.WorkflowService",
         ]

@@ -1,5 +1,6 @@
 //! The versions of task queues: which module new workflows run on.
 
+use anyhow::anyhow;
 use clap::Args;
 use mainspring_api::mainspring::{
     ActivateVersionRequest, Activation, Deployment, DescribeDeploymentRequest, ListDeploymentsRequest,
@@ -11,10 +12,11 @@ use serde_json::{Value, json};
 use super::{print_rows, short};
 use crate::{
     cli::OutputArgs,
-    connect::{ConnectionArgs, refused, unary},
-    failure::Outcome,
+    connect::{Client, ConnectionArgs, refused, unary},
+    failure::{Failure, Outcome},
     grants,
     output::{self, Format, count, section, table},
+    verify::{self, DeployVerifyArgs},
 };
 
 #[derive(Debug, Args)]
@@ -25,6 +27,8 @@ pub struct ActivateArgs {
     /// The task queue whose new workflows run on it
     #[arg(short, long, value_name = "NAME")]
     task_queue: String,
+    #[command(flatten)]
+    verify: DeployVerifyArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -105,7 +109,14 @@ fn as_number(version: &str) -> Option<u32> {
 }
 
 pub async fn activate(args: ActivateArgs) -> Outcome {
+    let runs = args.verify.selection()?;
     let mut client = args.connection.connect().await?;
+    let format = args.output.output;
+    if let Some(runs) = runs {
+        let digest = digest_of(&mut client, &args.task_queue, &args.version).await?;
+        let summary = verify::before_activation(&mut client, &args.task_queue, digest, runs, format).await?;
+        eprintln!("{} open runs and {} closed ones replay exactly", summary.open, summary.closed);
+    }
     let request = ActivateVersionRequest {
         namespace: client.namespace.clone(),
         task_queue: args.task_queue,
@@ -119,6 +130,18 @@ pub async fn activate(args: ActivateArgs) -> Outcome {
     let answer = answer.map_err(refused("cannot activate the version"))?.into_inner();
     let title = if answer.unchanged { "Unchanged: this version was active already" } else { "Activated" };
     print(args.output.output, title, answer.unchanged, &answer.deployment.unwrap_or_default())
+}
+
+/// The digest that a version's number stands for; what is no number is one already.
+async fn digest_of(client: &mut Client, task_queue: &str, version: &str) -> Outcome<String> {
+    let Some(number) = as_number(version) else { return Ok(version.to_owned()) };
+    let request = DescribeDeploymentRequest { namespace: client.namespace.clone(), task_queue: task_queue.to_owned() };
+    let described = client.modules.describe_deployment(unary(request)).await;
+    let versions = described.map_err(refused("cannot activate the version"))?.into_inner().versions;
+    let found = versions.into_iter().find(|version| version.number == number);
+    found
+        .map(|version| version.digest)
+        .ok_or_else(|| Failure::Failed(anyhow!("task queue {task_queue:?} has no version {number}")))
 }
 
 pub async fn ramp(args: RampArgs) -> Outcome {
