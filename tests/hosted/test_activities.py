@@ -127,7 +127,9 @@ async def test_cancellation_reaches_a_heartbeat(client, queue, new_id, hosted):
     history = await handle.fetch_history()
     canceled = [event for event in history.events if event.HasField("activity_task_canceled_event_attributes")]
     details = [event.activity_task_canceled_event_attributes.details.payloads for event in canceled]
-    assert [json.loads(payload.data) for payloads in details for payload in payloads] == ["cleaned up"]
+    left = [json.loads(payload.data) for payloads in details for payload in payloads]
+    # That which was only asked to end may have done so before, too; the one that was abandoned was not asked.
+    assert left in (["cleaned up"], ["cleaned up"] * 2)
 
 
 async def test_a_cancellation_that_nobody_asked_for_is_a_failure(run):
