@@ -150,11 +150,13 @@ def test_compiled_code_that_somebody_else_wrote_is_compiled_again(configured, tm
     [compiled] = cache.iterdir()
     server.deploy_file(kitchen, "kitchen")
     [other] = set(cache.iterdir()) - {compiled}
-    whole = compiled.read_bytes()
     assert server.stop() == 0
     # Code that is whole, but another module's.
     compiled.write_bytes(other.read_bytes())
     server.start()
-    assert "OrderWorkflow" in server.deploy_file(order, "again").stdout
-    assert compiled.read_bytes() == whole
+    start = ("workflow", "start", "--type", "OrderWorkflow", "--task-queue", "order", "--workflow-id", "order-1")
+    server.mainspring(*start, "--input", '{"amount": 9.5, "user_id": "u", "email": "e"}')
+    eventually_sync(lambda: compiled.read_bytes() != other.read_bytes(), "the module was compiled again", 60)
+    show = ("workflow", "show", "--workflow-id", "order-1")
+    eventually_sync(lambda: "ActivityTaskScheduled" in server.mainspring(*show).stdout, "the workflow has run", 30)
     assert "a compiled module is not loaded; compiling it again" in server.log()

@@ -4,12 +4,10 @@ use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use mainspring_api::mainspring::{
-    Divergence, ReplayFailure, RunVerification, VerificationSummary, run_selection::Sample as AskedSample,
-    run_verification::Problem,
-};
-use mainspring_engine::{EngineError, RunSelection, Sample, Verdict, VerifiedRun};
+use mainspring_api::mainspring::{VerificationSummary, run_selection::Sample as AskedSample};
+use mainspring_engine::{EngineError, RunSelection, Sample};
 use mainspring_sandbox::{Sandbox, SandboxConfig};
+use mainspring_server::to_run_verification;
 use mainspring_store::{SledOptions, Store, open_sled};
 
 use crate::{
@@ -84,29 +82,10 @@ pub fn replay(data_dir: &Path, module: &Path, namespace: &str, args: &StoredRuns
         let run = run.map_err(Failure::failed)?;
         summary.add(&run);
         if !run.verdict.is_exact() {
-            told.run(to_message(run))?;
+            told.run(to_run_verification(run))?;
         }
     }
     let mainspring_engine::VerificationSummary { open, closed, exact, diverged, failed } = summary;
     let summary = VerificationSummary { digest: digest.to_string(), open, closed, exact, diverged, failed };
     told.end(&summary, "Replayed")
-}
-
-/// As a server tells it, so that both are printed alike.
-fn to_message(run: VerifiedRun) -> RunVerification {
-    RunVerification {
-        workflow_id: run.workflow_id,
-        run_id: run.run_id,
-        workflow_type: run.workflow_type,
-        open: run.is_open,
-        pinned_digest: run.module,
-        events: run.events,
-        problem: match run.verdict {
-            Verdict::Exact => None,
-            Verdict::Diverged { event_id, journal, module, message } => {
-                Some(Problem::Divergence(Divergence { event_id, journal, module, message }))
-            }
-            Verdict::Failed { kind, message } => Some(Problem::Failure(ReplayFailure { r#type: kind, message })),
-        },
-    }
 }

@@ -50,6 +50,7 @@ pub use config::{
     LogFormat, LogOverrides, MetricsConfig, Overrides, SandboxSettings, ServerConfig, StoreConfig, TlsConfig,
 };
 pub use lifecycle::serve;
+pub use rpc::verification::to_run as to_run_verification;
 
 /// Doors for `fuzz/`, and for nobody else.
 #[cfg(fuzzing)]

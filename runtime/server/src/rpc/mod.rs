@@ -21,7 +21,7 @@ mod system;
 mod task_queue;
 mod update;
 mod upload;
-mod verification;
+pub(crate) mod verification;
 mod visibility;
 mod workflow;
 

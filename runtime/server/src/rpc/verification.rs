@@ -155,7 +155,8 @@ pub(super) fn stopping() -> Fault {
     Status::unavailable("the server is stopping").into()
 }
 
-pub(super) fn to_run(run: VerifiedRun) -> RunVerification {
+/// What is told of a run that was verified, by a server or without one.
+pub fn to_run(run: VerifiedRun) -> RunVerification {
     RunVerification {
         workflow_id: run.workflow_id,
         run_id: run.run_id,
