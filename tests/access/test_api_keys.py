@@ -62,6 +62,18 @@ async def test_a_tenant_deploys_works_and_asks_with_a_key_for_each(guarded, queu
     assert await refusal(start) == DENIED
 
 
+async def test_only_the_operator_opens_the_servers_own_network_to_activities(guarded, queue):
+    tenant = guarded.create_key("alpha:admin")["key"]
+    grant = ("module", "grant", "--task-queue", queue, "--namespace", "alpha")
+    private = ("--allow-private-host", "http://10.0.0.7")
+    done = await asyncio.to_thread(guarded.mainspring, *grant, *private, "--api-key", tenant, check=False)
+    assert done.returncode == 1 and "lacks the role admin for the whole server" in done.stderr, done.stderr
+    public = ("--allow-host", "https://api.example.com")
+    assert "https://api.example.com" in guarded.mainspring(*grant, *public, "--api-key", tenant).stdout
+    granted = await asyncio.to_thread(guarded.as_admin, *grant, *private)
+    assert "http://10.0.0.7" in granted.stdout
+
+
 async def test_another_tenant_sees_and_reaches_nothing(guarded, queue, new_id):
     alpha, beta = guarded.create_key("alpha:admin")["key"], guarded.create_key("beta:admin")["key"]
     deploy = ("module", "deploy", paths.guest("order-workflow"), "--task-queue", queue, "--namespace", "alpha")

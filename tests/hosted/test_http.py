@@ -27,7 +27,8 @@ class Peer:
                 self.send_response(302 if redirect else 200)
                 if redirect:
                     self.send_header("location", self.path.partition("to=")[2])
-                self.send_header("content-length", "4")
+                # One that is cut off says that more will come than does.
+                self.send_header("content-length", "40" if self.path == "/cut" else "4")
                 self.end_headers()
                 self.wfile.write(b"peer")
 
@@ -126,6 +127,20 @@ async def test_a_secret_goes_to_its_host_and_is_seen_nowhere(run, hosted, peer, 
     assert SECRET.encode() not in stored
     assert (server.data / "secrets.key").stat().st_mode & 0o777 == 0o600
     other.close()
+
+
+async def test_an_answer_that_is_cut_off_says_nothing_of_the_server(servers, new_id, in_thread, peer, monkeypatch):
+    monkeypatch.setenv("RUST_BACKTRACE", "full")
+    server = servers()
+    await in_thread(server.start)
+    for guest, flags in (("guest-kitchen", ()), ("guest-activities", ("--allow-private-host", peer.url))):
+        await in_thread(server.mainspring, "module", "deploy", paths.guest(guest), "--task-queue", "q", *flags)
+    client = await server.connect()
+    args = ["fetch", {"start_to_close_ms": 20_000}, {"url": f"{peer.url}/cut"}]
+    answer = await client.execute_workflow("ActivityWithOptions", args=args, id=new_id(), task_queue="q")
+    error = answer["result"]["error"]
+    assert error.startswith("the response cannot be read: ")
+    assert "\n" not in error and ".rs" not in error and len(error) < 200, error
 
 
 async def test_a_secret_is_kept_over_a_restart(servers, new_id, in_thread, peer):

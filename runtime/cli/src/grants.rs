@@ -27,7 +27,8 @@ pub struct GrantFlags {
     /// it. Only to addresses of the public internet. Can be given several times
     #[arg(long = "allow-host", value_name = "URL", help_heading = GRANTS)]
     allow_hosts: Vec<String>,
-    /// The same, and private, loopback and link-local addresses are meant as well
+    /// The same, and private, loopback and link-local addresses are meant as well. Needs the role admin for the whole
+    /// server
     #[arg(long = "allow-private-host", value_name = "URL", help_heading = GRANTS)]
     allow_private_hosts: Vec<String>,
     /// A value that the activities read as their configuration. Can be given several times

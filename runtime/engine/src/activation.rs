@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     EngineMetrics, clock,
-    keys::{RunKey, WorkflowKey},
+    keys::RunKey,
     limits,
     metrics::ActivationLabels,
     modules::Modules,
@@ -104,14 +104,22 @@ impl Queue {
     /// The next job, as soon as there is one that may begin; none when the queue was closed.
     fn next(&self) -> Option<(Ticket, Job)> {
         let mut waiting = self.waiting.lock();
+        let mut watches = false;
         loop {
             if waiting.closed {
                 return None;
             }
             // The name is only for a meter that is made, and that is done.
             match waiting.jobs.next(|namespace| self.quotas.meter(namespace, "").share()) {
-                Next::Job(ticket, job) => return Some((ticket, job)),
+                Next::Job(ticket, job) => {
+                    if watches {
+                        // For the end of a pause: another thread has to do that now.
+                        self.changed.notify_one();
+                    }
+                    return Some((ticket, job));
+                }
                 Next::Wait(Some(wait)) => {
+                    watches = true;
                     self.changed.wait_for(&mut waiting, wait.max(PAUSE_MIN));
                 }
                 Next::Wait(None) => self.changed.wait(&mut waiting),
@@ -183,10 +191,10 @@ impl Activations {
         delay > limits::TURN_IS_LATE || !self.queue.quotas.meter(namespace, "").share().pause.is_zero()
     }
 
-    /// Gives up the turn of a workflow, if it still waits for it: it is to be ended, and needs no turn for that.
-    pub fn withdraw(&self, workflow: &WorkflowKey) {
-        let of_workflow = |job: &Job| job.run.workflow == *workflow && matches!(job.work, JobWork::Task { .. });
-        let withdrawn = self.queue.waiting.lock().jobs.withdraw(workflow.namespace, of_workflow);
+    /// Gives up the turn of a run, if it still waits for it: what ends the run is in its mailbox, and needs no turn.
+    pub fn withdraw(&self, run: &RunKey) {
+        let of_run = |job: &Job| job.run == *run && matches!(job.work, JobWork::Task { .. });
+        let withdrawn = self.queue.waiting.lock().jobs.withdraw(run.workflow.namespace, of_run);
         if let Some(Job { work: JobWork::Task { done, .. }, .. }) = withdrawn {
             done(failed("the workflow is to be ended before its turn has come"));
         }

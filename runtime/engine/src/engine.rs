@@ -218,6 +218,25 @@ impl Engine {
         run: RunRef,
         decide: impl FnOnce(&mut Step<'_>) -> Result<T, Rejection> + Send + 'static,
     ) -> Result<T, EngineError> {
+        self.ask_run(workflow, decide, |workflow, work| Request::Run { workflow, run, work }).await
+    }
+
+    /// The same where it ends the run.
+    pub(crate) async fn end_run<T: Send + 'static>(
+        &self,
+        workflow: WorkflowKey,
+        run: RunRef,
+        decide: impl FnOnce(&mut Step<'_>) -> Result<T, Rejection> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.ask_run(workflow, decide, |workflow, work| Request::End { workflow, run, work }).await
+    }
+
+    async fn ask_run<T: Send + 'static>(
+        &self,
+        workflow: WorkflowKey,
+        decide: impl FnOnce(&mut Step<'_>) -> Result<T, Rejection> + Send + 'static,
+        to_request: impl FnOnce(WorkflowKey, Work) -> Request,
+    ) -> Result<T, EngineError> {
         let (sender, receiver) = oneshot::channel();
         let work: Work = Box::new(move |step| -> Reply {
             let result = step.and_then(|step| Ok(decide(step)?));
@@ -226,7 +245,7 @@ impl Engine {
                 let _ = sender.send(durable.and(result));
             })
         });
-        self.shard_of(&workflow).request(Request::Run { workflow, run, work })?;
+        self.shard_of(&workflow).request(to_request(workflow, work))?;
         receiver.await.map_err(|_| stopped())?
     }
 

@@ -63,6 +63,12 @@ pub enum Request {
         run: RunRef,
         work: Work,
     },
+    /// The same where it ends the run: for that it needs not have the turn that it may be waiting for.
+    End {
+        workflow: WorkflowKey,
+        run: RunRef,
+        work: Work,
+    },
     Start {
         workflow: WorkflowKey,
         run: Uuid,
@@ -118,6 +124,7 @@ impl Request {
     fn namespace(&self) -> Option<Uuid> {
         match self {
             Request::Run { workflow, .. }
+            | Request::End { workflow, .. }
             | Request::Start { workflow, .. }
             | Request::Query { workflow, .. }
             | Request::Reset { workflow, .. } => Some(workflow.namespace),
@@ -327,6 +334,7 @@ impl Shard {
     fn take(&mut self, request: Request) {
         match request {
             Request::Run { workflow, run, work } => self.take_work(&workflow, &run, work),
+            Request::End { workflow, run, work } => self.take_end(&workflow, &run, work),
             Request::Start { workflow, run, start, also, reply } => {
                 self.take_start(workflow, run, NewRun { start, also, reply });
             }
@@ -364,6 +372,15 @@ impl Shard {
                 }
             }),
             Err(error) => self.reply_in_order(work(Err(error))),
+        }
+    }
+
+    /// Takes what ends a run.
+    fn take_end(&mut self, workflow: &WorkflowKey, run: &RunRef, work: Work) {
+        let found = self.find(workflow, run);
+        self.take_work(workflow, run, work);
+        if let Ok(key) = found {
+            self.shared.activations.withdraw(&key);
         }
     }
 

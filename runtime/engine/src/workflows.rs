@@ -92,9 +92,8 @@ impl Engine {
         identity: &str,
     ) -> Result<(), EngineError> {
         let workflow = self.workflow(namespace, &run.workflow_id)?;
-        self.shared().activations.withdraw(&workflow);
         let (reason, identity) = (reason.to_owned(), identity.to_owned());
-        self.on_run(workflow, run, move |step| step.terminate(&reason, details, &identity)).await
+        self.end_run(workflow, run, move |step| step.terminate(&reason, details, &identity)).await
     }
 
     /// Makes a new run of the first events of this one, and ends the latest run if it is open. Gives the new run's id; the
@@ -116,9 +115,8 @@ impl Engine {
     /// Deletes a run with all that is stored of it; one that is open is terminated first.
     pub async fn delete_workflow(&self, namespace: &str, run: RunRef) -> Result<(), EngineError> {
         let workflow = self.workflow(namespace, &run.workflow_id)?;
-        self.shared().activations.withdraw(&workflow);
         let run_id = self
-            .on_run(workflow.clone(), run, |step| {
+            .end_run(workflow.clone(), run, |step| {
                 if step.state.is_running() {
                     step.terminate("Delete workflow execution", None, "history-service")?;
                 }

@@ -283,6 +283,13 @@ async fn a_namespace_that_has_burnt_its_fuel_waits_and_nobody_else_does() {
     engine.start_workflow("default", count("b")).await.unwrap();
     engine.terminate_workflow("default", run("b"), "test", None, "test").await.unwrap();
     assert_eq!((usage(&engine).open_runs, usage(&engine).activations), (1, 1));
+    // By a start that takes its place, too.
+    engine.start_workflow("default", count("c")).await.unwrap();
+    let mut instead = count("c");
+    instead.conflict_policy = mainspring_api::enums::WorkflowIdConflictPolicy::TerminateExisting;
+    assert!(engine.start_workflow("default", instead).await.unwrap().started);
+    engine.delete_workflow("default", run("c")).await.unwrap();
+    assert_eq!((usage(&engine).open_runs, usage(&engine).activations), (1, 1));
     lift(&engine).await;
     assert_eq!(result(&engine, "a").await, "[7]");
 }

@@ -246,12 +246,7 @@ mod wasi {
                     let code = wasip2::http::types::http_error_code(&error);
                     return Err(match code {
                         Some(code) => HttpError(format!("the response cannot be read: {code:?}")),
-                        None => {
-                            // Its first line: a server that was started for debugging adds a backtrace.
-                            let problem = error.to_debug_string();
-                            let problem = problem.lines().next().unwrap_or_default();
-                            HttpError(format!("the response cannot be read: {problem}"))
-                        }
+                        None => HttpError(format!("the response cannot be read: {}", error.to_debug_string())),
                     });
                 }
             }

@@ -54,7 +54,10 @@ impl Shard {
             Ok(Found::Repeated(run_id)) => {
                 self.reply_in_order(Box::new(move |durable| answer(reply, durable.map(|()| run_id))));
             }
-            Ok(Found::Busy(key)) => self.come_back(&key, Request::Reset { workflow, run, reset, reply }),
+            Ok(Found::Busy(key)) => {
+                self.come_back(&key, Request::Reset { workflow, run, reset, reply });
+                self.shared.activations.withdraw(&key);
+            }
             Err(error) => self.reply_in_order(Box::new(move |durable| answer(reply, durable.and(Err(error))))),
         }
     }

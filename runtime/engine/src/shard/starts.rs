@@ -135,7 +135,7 @@ impl Shard {
             }
         });
         let run = RunRef { workflow_id: key.workflow_id.clone(), run_id: running, ..RunRef::default() };
-        self.take_work(&key, &run, work);
+        self.take_end(&key, &run, work);
     }
 
     fn begin(&mut self, workflow: WorkflowKey, run: Uuid, new: NewRun) {

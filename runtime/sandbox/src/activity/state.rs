@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use mainspring_api::common::Payloads;
-use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_io::bindings::wasi::io::error as io_error;
 
 use super::{
     ActivityAttempt, ActivityLimits, Grants, Heart, Pulse,
@@ -174,11 +175,36 @@ impl crate::bindings::types::Host for ActivityState {}
 impl crate::bindings::activation::Host for ActivityState {}
 impl attempts::Host for ActivityState {}
 
+/// Errors of streams, told to the guest in one line: as the library tells them, they have the host's stack trace where
+/// its operator has set `RUST_BACKTRACE`.
+struct IoErrors;
+struct IoErrorsOf<'a>(&'a mut ResourceTable);
+
+impl HasData for IoErrors {
+    type Data<'a> = IoErrorsOf<'a>;
+}
+
+impl io_error::Host for IoErrorsOf<'_> {}
+
+impl io_error::HostError for IoErrorsOf<'_> {
+    fn to_debug_string(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<String> {
+        Ok(format!("{:#}", self.0.get(&error)?))
+    }
+
+    fn drop(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<()> {
+        self.0.delete(error)?;
+        Ok(())
+    }
+}
+
 /// A linker with everything that an activity may import.
 pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<ActivityState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    io_error::add_to_linker::<ActivityState, IoErrors>(&mut linker, |state| IoErrorsOf(&mut state.table))?;
+    linker.allow_shadowing(false);
     crate::bindings::activation::add_to_linker::<ActivityState, HasSelf<ActivityState>>(&mut linker, |state| state)?;
     Activities::add_to_linker::<ActivityState, HasSelf<ActivityState>>(&mut linker, |state| state)?;
     Ok(linker)

@@ -10,7 +10,11 @@ use mainspring_sandbox::SecretValue;
 use tonic::Request;
 
 use super::{Answer, Frontend, answer, module::to_module};
-use crate::{error::Fault, validate};
+use crate::{
+    auth::{Caller, Role, SYSTEM},
+    error::Fault,
+    validate,
+};
 
 #[derive(Clone)]
 pub(crate) struct Activities(pub Frontend);
@@ -22,10 +26,18 @@ impl Activities {
         Ok(ListActivityDeploymentsResponse { deployments: deployments.into_iter().map(to_deployment).collect() })
     }
 
-    async fn change(&self, request: ChangeActivityGrantsRequest) -> Result<ChangeActivityGrantsResponse, Fault> {
+    async fn change(
+        &self,
+        caller: &Caller,
+        request: ChangeActivityGrantsRequest,
+    ) -> Result<ChangeActivityGrantsResponse, Fault> {
         let namespace = self.0.namespace(&request.namespace)?.name;
         validate::task_queue_name(&request.task_queue)?;
         let grant = request.grant.unwrap_or_default();
+        if grant.hosts.iter().any(|host| host.allow_private) {
+            // What is reached from here is the operator's network, not the tenant's.
+            caller.require(SYSTEM, Role::Admin)?;
+        }
         let change = GrantChange {
             revoke_all: request.revoke_all,
             revoke_hosts: request.revoke_hosts,
@@ -60,7 +72,8 @@ impl ActivityService for Activities {
         &self,
         request: Request<ChangeActivityGrantsRequest>,
     ) -> Answer<ChangeActivityGrantsResponse> {
-        answer(self.change(request.into_inner()).await)
+        let caller = Caller::of(request.extensions());
+        answer(self.change(&caller, request.into_inner()).await)
     }
 
     async fn undeploy_activities(
