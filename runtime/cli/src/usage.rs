@@ -53,6 +53,7 @@ fn text(usage: &Usage) -> String {
             ("CachedBytes", usage.cached_bytes.to_string()),
             ("WaitingActivations", usage.waiting_activations.to_string()),
             ("RunningActivations", usage.running_activations.to_string()),
+            ("HostedActivities", usage.hosted_activities.to_string()),
         ],
     ));
     let title =
@@ -73,6 +74,7 @@ fn text(usage: &Usage) -> String {
             ("EvictedInstances", usage.evicted_instances.to_string()),
             ("LogBytes", usage.log_bytes.to_string()),
             ("LogBytesDropped", usage.log_bytes_dropped.to_string()),
+            ("OutboundRequests", usage.outbound_requests.to_string()),
         ],
     ));
     text
@@ -103,6 +105,7 @@ fn to_json(usage: &Usage) -> Value {
         "cachedBytes": usage.cached_bytes.to_string(),
         "waitingActivations": usage.waiting_activations.to_string(),
         "runningActivations": usage.running_activations.to_string(),
+        "hostedActivities": usage.hosted_activities.to_string(),
         "requests": by_name(&usage.requests),
         "requestsRefused": by_name(&usage.requests_refused),
         "refused": by_name(&usage.refused),
@@ -116,5 +119,6 @@ fn to_json(usage: &Usage) -> Value {
         "evictedInstances": usage.evicted_instances.to_string(),
         "logBytes": usage.log_bytes.to_string(),
         "logBytesDropped": usage.log_bytes_dropped.to_string(),
+        "outboundRequests": usage.outbound_requests.to_string(),
     })
 }

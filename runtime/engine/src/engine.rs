@@ -48,11 +48,12 @@ impl Engine {
         pins::setup_index(&*store)?;
         let modules = Arc::new(Modules::open(Arc::clone(&store), &namespaces.ids())?);
         let deployments = Deployments::open(&*store, &namespaces.ids(), config.secret_key)?;
-        let hosted = HostedActivities::new(deployments, config.hosted);
         let api_keys = ApiKeys::open(&*store)?;
         let guest = sandbox.config().limits.clone();
         let cached_bytes = sandbox.config().instance_cache_bytes;
         let quotas = Arc::new(Quotas::open(&*store, &namespaces, config.quota, guest, cached_bytes)?);
+        let threads = sandbox.activity_threads();
+        let hosted = HostedActivities::new(deployments, config.hosted, threads, Arc::clone(&quotas));
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
         let metrics = EngineMetrics::default();

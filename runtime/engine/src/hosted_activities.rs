@@ -12,10 +12,12 @@
 //! `deployments` holds what is deployed and granted, `attempt` runs one task, `grants` are what clients change,
 //! `secrets` keeps their values.
 
+mod account;
 mod attempt;
 mod deployments;
 mod grants;
 mod secrets;
+mod turns;
 
 use std::{
     collections::HashMap,
@@ -34,11 +36,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use self::deployments::delete_secrets;
 pub(crate) use self::{
     attempt::interrupted,
     deployments::{Deployments, Hosted},
 };
+use self::{deployments::delete_secrets, turns::Turns};
 pub use self::{
     deployments::{ActivityDeployment, HostGrant, SecretName},
     grants::{GrantChange, NewSecret},
@@ -49,6 +51,7 @@ use crate::{
     inner::Shared,
     limits,
     matching::{Lease, QueueKey},
+    quota::{Meter, Place, Quotas},
 };
 
 /// How the server's own worker is known; after it comes the module's digest.
@@ -83,6 +86,8 @@ pub(crate) struct HostedActivities {
     limits: HostedLimits,
     /// Places for attempts, all deployments together.
     places: Arc<Semaphore>,
+    /// Of those that compute.
+    turns: Arc<Turns>,
     /// Where they run, once they may.
     runtime: OnceLock<Handle>,
     pollers: Mutex<HashMap<QueueKey, AbortHandle>>,
@@ -90,9 +95,15 @@ pub(crate) struct HostedActivities {
 }
 
 impl HostedActivities {
-    pub fn new(deployments: Deployments, limits: HostedLimits) -> HostedActivities {
+    pub fn new(
+        deployments: Deployments,
+        limits: HostedLimits,
+        threads: usize,
+        quotas: Arc<Quotas>,
+    ) -> HostedActivities {
         HostedActivities {
             deployments,
+            turns: Arc::new(Turns::new(threads, quotas)),
             places: Arc::new(Semaphore::new(limits.concurrent)),
             limits,
             runtime: OnceLock::new(),
@@ -286,7 +297,7 @@ async fn poll(engine: Engine, queue: QueueKey) {
             }
             continue;
         };
-        let Some((lease, place)) = find_place(&shared, &queue, &identity, lease).await else { continue };
+        let Some((lease, places)) = find_place(&shared, &meter, &queue, &identity, lease).await else { continue };
         // Others may have taken what there was room for; dropping the lease gives the task back.
         let Some(_starting) = meter.begin_activity() else { continue };
         let Some(ready) = lease.take() else { continue };
@@ -297,7 +308,7 @@ async fn poll(engine: Engine, queue: QueueKey) {
                 let attempt = attempt::Attempt::new(&engine, &queue, digest, identity, grants, task);
                 let run = async move {
                     attempt.run().await;
-                    drop((place, own_place));
+                    drop((places, own_place));
                 };
                 let mut attempts = shared.hosted.attempts.lock();
                 while attempts.try_join_next().is_some() {}
@@ -313,20 +324,23 @@ async fn poll(engine: Engine, queue: QueueKey) {
     }
 }
 
-/// A place among all attempts for a task. Where none is free the task goes back to its queue meanwhile: somebody else's
-/// worker may have it.
+/// A place among the namespace's attempts and among all. Where none is free the task goes back to its queue meanwhile:
+/// somebody else's worker may have it.
 async fn find_place(
     shared: &Shared,
+    meter: &Arc<Meter>,
     queue: &QueueKey,
     identity: &str,
     lease: Lease,
-) -> Option<(Lease, OwnedSemaphorePermit)> {
-    let places = Arc::clone(&shared.hosted.places);
-    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-        return Some((lease, place));
+) -> Option<(Lease, (Place, OwnedSemaphorePermit))> {
+    let all = || Arc::clone(&shared.hosted.places);
+    if let Some(own) = meter.try_hosted_place()
+        && let Ok(place) = all().try_acquire_owned()
+    {
+        return Some((lease, (own, place)));
     }
     drop(lease);
-    let place = places.acquire_owned().await.ok()?;
+    let places = (meter.hosted_place().await, all().acquire_owned().await.ok()?);
     let lease = shared.matching.poll(queue.clone(), identity, Duration::ZERO).await?;
-    Some((lease, place))
+    Some((lease, places))
 }

@@ -89,6 +89,9 @@ pub const STEP_SETTLES: Duration = Duration::from_millis(5);
 pub const VERSIONS_KEPT: usize = 100;
 /// Task queues of one namespace that have versions: all of them are kept in memory.
 pub const DEPLOYMENTS: usize = 10_000;
+/// How long an activity that computes has its turn at most. It gives it back at each tick of the sandbox's clock, so one
+/// that has not for several of them waits for something.
+pub const TURN_OF_ACTIVITY: Duration = Duration::from_millis(150);
 /// A part of an upload that is written at once, in bytes. An upload that breaks off loses at most this much.
 pub const UPLOAD_PART_BYTES: usize = 4 * 1024 * 1024;
 /// Uploads of one namespace that have broken off and can be resumed; the oldest go first.

@@ -67,8 +67,8 @@ use self::{
 };
 pub use self::{
     activity::{
-        ActivityAttempt, ActivityEnd, ActivityLimits, Grants, Heart, HostRule, HostRuleError, Pulse, SecretGrant,
-        SecretValue,
+        ActivityAccount, ActivityAttempt, ActivityEnd, ActivityLimits, ActivityTerms, Grants, Heart, HostRule,
+        HostRuleError, Pulse, SecretGrant, SecretValue,
     },
     config::{Compiler, GuestLimits, SandboxConfig},
     digest::{Digest, DigestParseError},
@@ -300,6 +300,11 @@ impl Sandbox {
         &self.inner.workshop.config
     }
 
+    /// Threads that run activities.
+    pub fn activity_threads(&self) -> usize {
+        self.inner.activities.threads()
+    }
+
     /// Runs one attempt of an activity to its end, on the sandbox's own threads; at its deadline at the latest.
     ///
     /// What goes wrong is an outcome like any other. Dropping the future stops the attempt, wherever it is.
@@ -308,8 +313,7 @@ impl Sandbox {
         module: Digest,
         modules: Arc<dyn ModuleBytes + Send + Sync>,
         attempt: ActivityAttempt,
-        grants: Arc<Grants>,
-        heart: Arc<dyn Heart>,
+        terms: ActivityTerms,
     ) -> Result<ActivityEnd, TaskFailure> {
         let inner = self.inner.clone();
         // Compiling takes long, and even describing blocks.
@@ -317,7 +321,7 @@ impl Sandbox {
         let found = self.inner.activities.runtime().spawn_blocking(find).await;
         let module = found
             .map_err(|error| TaskFailure::new(TaskFailureKind::Host, format!("loading {module} failed: {error}")))??;
-        Ok(self.inner.activities.run(module, Arc::new(attempt), grants, heart).await)
+        Ok(self.inner.activities.run(module, Arc::new(attempt), terms).await)
     }
 
     /// What the sandbox holds now.

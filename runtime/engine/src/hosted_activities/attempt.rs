@@ -15,15 +15,16 @@ use mainspring_core::{
     Rejection, Time,
     activity::{ActivityOutcome, ActivityRef},
 };
-use mainspring_sandbox::{ActivityAttempt, ActivityEnd, Digest, Grants, Heart, Pulse};
+use mainspring_sandbox::{ActivityAttempt, ActivityEnd, ActivityTerms, Digest, Grants, Heart, Pulse};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::{
     ActivityTarget, ActivityTask, Engine, EngineError, RunRef, clock, matching::QueueKey, outcome, run::Work,
     shard::Request,
 };
 
-use super::IDENTITY;
+use super::{IDENTITY, account::AttemptAccount};
 
 /// The least time between two heartbeats that are written, unless the heartbeat timeout asks for more.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,6 +34,7 @@ const REPORT_AGAIN_MAX: Duration = Duration::from_secs(5);
 
 pub struct Attempt {
     engine: Engine,
+    namespace: Uuid,
     module: Digest,
     grants: Arc<Grants>,
     facts: ActivityAttempt,
@@ -66,15 +68,22 @@ impl Attempt {
             beats: Mutex::default(),
         };
         let facts = facts(namespace, queue.name.clone(), task);
-        Attempt { engine: engine.clone(), module, grants, facts, heartbeats: Arc::new(heartbeats) }
+        let (engine, namespace, heartbeats) = (engine.clone(), queue.namespace, Arc::new(heartbeats));
+        Attempt { engine, namespace, module, grants, facts, heartbeats }
     }
 
     pub async fn run(self) {
-        let Attempt { engine, module, grants, facts, heartbeats } = self;
+        let Attempt { engine, namespace, module, grants, facts, heartbeats } = self;
         let shared = engine.shared();
         let until = Instant::now() + facts.time_left;
-        let heart: Arc<dyn Heart> = Arc::new(Beating(heartbeats.clone()));
-        let ended = shared.sandbox.run_activity(module, shared.modules.clone(), facts, grants, heart).await;
+        let meter = shared.meter(namespace);
+        let terms = ActivityTerms {
+            grants,
+            heart: Arc::new(Beating(heartbeats.clone())),
+            memory_bytes: meter.memory_bytes(),
+            account: Some(Arc::new(AttemptAccount::new(meter, shared.hosted.turns.clone(), namespace))),
+        };
+        let ended = shared.sandbox.run_activity(module, shared.modules.clone(), facts, terms).await;
         let outcome = match ended {
             Ok(ActivityEnd::Over) => return,
             Ok(ActivityEnd::Outcome(outcome)) => outcome,

@@ -41,8 +41,22 @@ pub struct Meter {
     starting: Mutex<u64>,
     /// A worker has given an activity back, or may have more.
     activity_ended: Notify,
-    compiles: AtomicU64,
-    compile_ended: Notify,
+    compiles: Places,
+    hosted: Places,
+}
+
+/// Places that are taken and given back. How many there are is asked when one is wanted.
+#[derive(Default)]
+struct Places {
+    taken: AtomicU64,
+    /// One was given back, or there may be more.
+    freed: Notify,
+}
+
+impl Places {
+    fn take(&self, limit: u64) -> bool {
+        self.taken.fetch_update(Relaxed, Relaxed, |taken| (taken < limit).then_some(taken + 1)).is_ok()
+    }
 }
 
 struct Settings {
@@ -58,6 +72,7 @@ struct Buckets {
     fuel: Bucket,
     log: Bucket,
     log_told: Option<Duration>,
+    outbound: Bucket,
 }
 
 #[derive(Default)]
@@ -82,6 +97,7 @@ pub(super) struct SinceStart {
     pub fuel: AtomicU64,
     pub log_bytes: AtomicU64,
     pub log_bytes_dropped: AtomicU64,
+    pub outbound_requests: AtomicU64,
 }
 
 /// What a run counts for.
@@ -185,8 +201,8 @@ impl Meter {
             parked: Mutex::default(),
             starting: Mutex::default(),
             activity_ended: Notify::new(),
-            compiles: AtomicU64::new(0),
-            compile_ended: Notify::new(),
+            compiles: Places::default(),
+            hosted: Places::default(),
         }
     }
 
@@ -220,7 +236,8 @@ impl Meter {
         *settings = Settings { quota: Arc::new(quota), overrides, limits };
         drop(settings);
         self.activity_ended.notify_waiters();
-        self.compile_ended.notify_waiters();
+        self.compiles.freed.notify_waiters();
+        self.hosted.freed.notify_waiters();
     }
 
     // Refusals.
@@ -390,21 +407,39 @@ impl Meter {
         }
     }
 
-    // Compiling.
+    // Places.
 
-    /// Waits for a place among the namespace's compilers; it is given back when the result is dropped.
-    pub async fn compile_place(self: &Arc<Self>) -> CompilePlace {
+    /// Waits for a place among the namespace's compilers.
+    pub async fn compile_place(self: &Arc<Self>) -> Place {
+        self.place(|meter| &meter.compiles, |quota| quota.concurrent_compiles).await
+    }
+
+    /// Waits for a place among the namespace's attempts of activities that this server runs.
+    pub async fn hosted_place(self: &Arc<Self>) -> Place {
+        self.place(|meter| &meter.hosted, |quota| quota.hosted_activities).await
+    }
+
+    /// The same, if there is one.
+    pub fn try_hosted_place(self: &Arc<Self>) -> Option<Place> {
+        let taken = self.hosted.take(self.quota().hosted_activities);
+        taken.then(|| Place { meter: Arc::clone(self), among: |meter| &meter.hosted })
+    }
+
+    async fn place(self: &Arc<Self>, among: fn(&Meter) -> &Places, limit: fn(&Quota) -> u64) -> Place {
         loop {
-            let ended = self.compile_ended.notified();
-            tokio::pin!(ended);
-            ended.as_mut().enable();
-            let limit = self.quota().concurrent_compiles;
-            let taken = self.compiles.fetch_update(Relaxed, Relaxed, |taken| (taken < limit).then_some(taken + 1));
-            if taken.is_ok() {
-                return CompilePlace(Arc::clone(self));
+            let freed = among(self).freed.notified();
+            tokio::pin!(freed);
+            // Registered before the look, so that none is missed between the two.
+            freed.as_mut().enable();
+            if among(self).take(limit(&self.quota())) {
+                return Place { meter: Arc::clone(self), among };
             }
-            ended.await;
+            freed.await;
         }
+    }
+
+    pub(super) fn hosted_activities(&self) -> u64 {
+        self.hosted.taken.load(Relaxed)
     }
 
     // Activations.
@@ -435,14 +470,36 @@ impl Meter {
         self.since_start.activation_nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 
-    fn use_fuel(&self, units: u64) {
+    /// Linear memory of one instance, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.settings.read().limits.memory_bytes
+    }
+
+    /// Counts an HTTP request of an activity, or refuses it.
+    pub fn may_request(&self) -> bool {
+        let quota = self.quota();
+        let rate = Rate { per_second: quota.outbound_requests_per_second, burst_seconds: quota.burst_seconds };
+        let fits = self.buckets.lock().outbound.take(now(), rate, 1);
+        match fits {
+            true => self.since_start.outbound_requests.fetch_add(1, Relaxed),
+            false => {
+                let mut refused = self.refused.lock();
+                let count = refused.entry("outbound_requests_per_second").or_default();
+                *count += 1;
+                *count
+            }
+        };
+        fits
+    }
+
+    pub fn use_fuel(&self, units: u64) {
         self.since_start.fuel.fetch_add(units, Relaxed);
         let quota = self.quota();
         let rate = Rate { per_second: quota.fuel_per_second, burst_seconds: quota.burst_seconds };
         self.buckets.lock().fuel.pay(now(), rate, units);
     }
 
-    fn may_log(&self, bytes: usize) -> bool {
+    pub fn may_log(&self, bytes: usize) -> bool {
         let quota = self.quota();
         let rate = Rate { per_second: quota.log_bytes_per_second, burst_seconds: quota.burst_seconds };
         let (bytes, now) = (bytes as u64, now());
@@ -460,7 +517,7 @@ impl Meter {
             tracing::warn!(
                 namespace = self.namespace,
                 dropped,
-                "workflows log more than log_bytes_per_second; lines are dropped"
+                "workflows or activities log more than log_bytes_per_second; lines are dropped"
             );
         }
         false
@@ -478,13 +535,17 @@ impl Drop for StartingActivity {
     }
 }
 
-/// A place among a namespace's compilers.
-pub struct CompilePlace(Arc<Meter>);
+/// A place of a namespace, given back when it is dropped.
+pub struct Place {
+    meter: Arc<Meter>,
+    among: fn(&Meter) -> &Places,
+}
 
-impl Drop for CompilePlace {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.compiles.fetch_sub(1, Relaxed);
-        self.0.compile_ended.notify_waiters();
+        let places = (self.among)(&self.meter);
+        places.taken.fetch_sub(1, Relaxed);
+        places.freed.notify_waiters();
     }
 }
 

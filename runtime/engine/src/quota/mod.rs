@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 pub use self::{
     fair::{FairQueue, Next, Share, Ticket, TurnQueue},
-    meter::{Counted, Delta, JobAccount, Meter},
+    meter::{Counted, Delta, JobAccount, Meter, Place},
     settings::Quota,
     usage::Usage,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mainspring_core::limits::{sandbox, temporal};
+use mainspring_core::limits::{activity, sandbox, temporal};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -20,7 +20,7 @@ pub struct Quota {
     pub poll_requests_per_second: u64,
     /// Everything else (modules, namespaces, quotas), each second.
     pub admin_requests_per_second: u64,
-    /// How many seconds' worth of requests, starts, fuel or log bytes may come at once after a pause.
+    /// How many seconds' worth of requests (outbound ones, too), starts, fuel or log bytes may come at once after a pause.
     pub burst_seconds: u64,
     /// New runs that clients ask for, each second.
     pub starts_per_second: u64,
@@ -38,23 +38,28 @@ pub struct Quota {
     pub store_bytes: u64,
     /// The payloads of one call or one command of a workflow, in bytes.
     pub payload_bytes: u64,
-    /// Linear memory of one instance, in bytes. 0 takes guest.memory_bytes.
+    /// Linear memory of one instance, in bytes; for a hosted activity no more than activities.memory_bytes. 0 takes
+    /// guest.memory_bytes.
     pub instance_memory_bytes: u64,
     /// Private memory of the namespace's instances in the cache, in bytes; the least recently used leave it. 0 takes
     /// sandbox.instance_cache_bytes.
     pub cached_memory_bytes: u64,
     /// Fuel of one activation. 0 takes guest.fuel_per_activation.
     pub fuel_per_activation: u64,
-    /// Fuel of all activations and queries, each second. Above it they wait.
+    /// Fuel of all activations, queries and hosted activities, each second. Above it they wait.
     pub fuel_per_second: u64,
-    /// Activations and queries that run at the same time. More wait.
+    /// Activations and queries that run at the same time, and hosted activities that compute. More wait.
     pub concurrent_activations: u64,
     /// The namespace's share of the processors, against that of others who want them too.
     pub weight: u64,
-    /// Bytes that workflows log, each second; lines beyond it are dropped.
+    /// Bytes that workflows and hosted activities log, each second; lines beyond it are dropped.
     pub log_bytes_per_second: u64,
-    /// Activities that workers have at the same time. More stay in their task queue.
+    /// Activities that workers have at the same time, this server's own among them. More stay in their task queue.
     pub concurrent_activities: u64,
+    /// Attempts of activities that this server runs itself, at the same time. More stay in their task queue.
+    pub hosted_activities: u64,
+    /// HTTP requests of those, each second. More fail.
+    pub outbound_requests_per_second: u64,
 }
 
 impl Default for Quota {
@@ -83,6 +88,9 @@ impl Default for Quota {
             weight: 100,
             log_bytes_per_second: 1 << 20,
             concurrent_activities: 100_000,
+            // Half of all: one namespace leaves room for another.
+            hosted_activities: activity::CONCURRENT as u64 / 2,
+            outbound_requests_per_second: 1_000,
         }
     }
 }
@@ -155,7 +163,7 @@ mod tests {
     fn every_quota_can_be_set_by_its_name() {
         let defaults = Quota::default();
         defaults.check().unwrap();
-        assert_eq!(defaults.entries().len(), 21);
+        assert_eq!(defaults.entries().len(), 23);
         for (name, value) in defaults.entries() {
             let changed = with(&name, if MOST.iter().any(|(bound, _)| *bound == name) { value } else { value + 7 });
             let changed = changed.unwrap().entries();

@@ -28,6 +28,8 @@ pub struct Usage {
     /// Activations and queries that wait for their turn, and those that run.
     pub waiting_activations: u64,
     pub running_activations: u64,
+    /// Attempts of activities that this server runs itself.
+    pub hosted_activities: u64,
 
     // Since the server started.
     pub uptime: Duration,
@@ -48,6 +50,8 @@ pub struct Usage {
     pub evicted_instances: u64,
     pub log_bytes: u64,
     pub log_bytes_dropped: u64,
+    /// HTTP requests of hosted activities.
+    pub outbound_requests: u64,
 }
 
 impl Engine {
@@ -79,6 +83,7 @@ impl Engine {
             cached_bytes: cache.bytes as u64,
             waiting_activations: waiting as u64,
             running_activations: running as u64,
+            hosted_activities: meter.hosted_activities(),
             uptime: super::now(),
             requests: by_kind(&counted.requests),
             requests_refused: by_kind(&counted.requests_refused),
@@ -93,6 +98,7 @@ impl Engine {
             evicted_instances: cache.evicted,
             log_bytes: counted.log_bytes.load(Relaxed),
             log_bytes_dropped: counted.log_bytes_dropped.load(Relaxed),
+            outbound_requests: counted.outbound_requests.load(Relaxed),
         })
     }
 }

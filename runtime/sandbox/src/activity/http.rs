@@ -29,7 +29,7 @@ use tokio::{
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, io::TokioIo, p2};
 
 use super::{
-    ActivityLimits, Grants, HostRule,
+    ActivityAccount, ActivityLimits, Grants, HostRule,
     grants::{Target, is_public},
     output::Output,
     tls,
@@ -53,6 +53,7 @@ type Answer = Result<(Response<WasiBody>, Connection), Error>;
 pub struct Outbound {
     grants: Arc<Grants>,
     output: Output,
+    account: Option<Arc<dyn ActivityAccount>>,
     requests_left: usize,
     open: Arc<AtomicUsize>,
     open_max: usize,
@@ -61,10 +62,16 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    pub fn new(grants: Arc<Grants>, limits: &ActivityLimits, output: Output) -> Outbound {
+    pub fn new(
+        grants: Arc<Grants>,
+        limits: &ActivityLimits,
+        output: Output,
+        account: Option<Arc<dyn ActivityAccount>>,
+    ) -> Outbound {
         Outbound {
             grants,
             output,
+            account,
             requests_left: limits.http_requests,
             open: Arc::default(),
             open_max: limits.http_concurrent,
@@ -95,6 +102,10 @@ impl Outbound {
             self.output.note(&format!("a request to {target} was refused: {problem}"));
             Error::HttpRequestDenied
         })?;
+        if !self.account.as_ref().is_none_or(|account| account.may_request()) {
+            self.output.note(&format!("a request to {target} was refused: the namespace makes too many each second"));
+            return Err(Error::ConnectionLimitReached);
+        }
         self.requests_left -= 1;
         Ok((target, rule, open))
     }

@@ -16,7 +16,7 @@ mod run;
 mod state;
 mod tls;
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use mainspring_api::{
     Timestamp,
@@ -28,6 +28,7 @@ pub use self::{
     grants::{Grants, HostRule, HostRuleError, SecretGrant, SecretValue},
     run::{ActivityModule, ActivityWorld},
 };
+use crate::Account;
 
 /// One attempt of an activity, and all that it may know.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +62,26 @@ pub struct ActivityAttempt {
 /// Where heartbeats go.
 pub trait Heart: Send + Sync {
     fn beat(&self, details: Option<Payloads>) -> Pin<Box<dyn Future<Output = Pulse> + Send + '_>>;
+}
+
+/// Learns what the activities of one owner use, and says how much more they may.
+pub trait ActivityAccount: Account {
+    /// Whether one more request may leave. One that may not fails.
+    fn may_request(&self) -> bool;
+
+    /// Called at each tick of the sandbox's clock at which the guest computes. It goes on when this is done.
+    fn turn(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// What holds for an attempt, beside the limits that hold for all.
+#[derive(Clone)]
+pub struct ActivityTerms {
+    pub grants: Arc<Grants>,
+    pub heart: Arc<dyn Heart>,
+    /// Linear memory in bytes, where it is less than all others may have.
+    pub memory_bytes: usize,
+    /// None where nobody counts.
+    pub account: Option<Arc<dyn ActivityAccount>>,
 }
 
 /// What a heartbeat is answered.

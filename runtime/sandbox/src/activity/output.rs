@@ -11,7 +11,7 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamError, StreamResult},
 };
 
-use super::ActivityAttempt;
+use super::{ActivityAccount, ActivityAttempt};
 use crate::{
     config::{OUTPUT_LINE_BYTES_MAX, OUTPUT_TAIL_BYTES},
     error::GuestLimit,
@@ -28,6 +28,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub struct Output {
     /// None while the module is asked for its activities: nobody's log would be the right one.
     attempt: Option<Arc<ActivityAttempt>>,
+    account: Option<Arc<dyn ActivityAccount>>,
     limit: usize,
     written: Arc<Mutex<Written>>,
 }
@@ -48,8 +49,12 @@ enum Channel {
 }
 
 impl Output {
-    pub fn new(attempt: Option<Arc<ActivityAttempt>>, limit: usize) -> Output {
-        Output { attempt, limit, written: Arc::default() }
+    pub fn new(
+        attempt: Option<Arc<ActivityAttempt>>,
+        limit: usize,
+        account: Option<Arc<dyn ActivityAccount>>,
+    ) -> Output {
+        Output { attempt, account, limit, written: Arc::default() }
     }
 
     pub fn stdout(&self) -> impl StdoutStream + 'static {
@@ -130,9 +135,13 @@ impl Output {
         }
     }
 
-    /// Hands one line to `tracing`. Its macros want the level at compile time.
+    /// Hands one line to `tracing`, unless its owner logs too much. The macros want the level at compile time.
     fn emit(&self, level: Level, message: &str, fields: &str) {
         let Some(attempt) = &self.attempt else { return };
+        let bytes = message.len() + fields.len();
+        if !self.account.as_ref().is_none_or(|account| account.may_log(bytes)) {
+            return;
+        }
         macro_rules! at {
             ($level:expr) => {
                 tracing::event!(
@@ -207,7 +216,7 @@ mod tests {
 
     #[test]
     fn lines_streams_and_log_share_one_limit() {
-        let output = Output::new(None, 10);
+        let output = Output::new(None, 10, None);
         assert!(output.write(Channel::Stdout, b"1234").is_ok());
         assert!(output.write(Channel::Stderr, b"1234").is_ok());
         assert!(output.log(Level::INFO, "12", &[]).is_ok());
@@ -217,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_failure_quotes_the_end_of_stderr_only() {
-        let output = Output::new(None, 100_000);
+        let output = Output::new(None, 100_000, None);
         output.write(Channel::Stdout, b"progress\n").unwrap();
         output.write(Channel::Stderr, &[b'x'; 2 * OUTPUT_TAIL_BYTES]).unwrap();
         output.write(Channel::Stderr, b"panicked at src/lib.rs:1\n").unwrap();

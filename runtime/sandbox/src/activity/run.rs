@@ -6,15 +6,15 @@ use mainspring_api::failure::{ApplicationFailureInfo, Failure, failure::FailureI
 use mainspring_core::activity::ActivityOutcome;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::{
-    Engine, Store, Trap, WasmBacktrace,
+    Engine, Store, Trap, UpdateDeadline, WasmBacktrace,
     component::{Component, Linker},
 };
 use wasmtime_wasi::I32Exit;
 
 use super::{
-    ActivityAttempt, ActivityEnd, ActivityLimits, Grants, Heart,
+    ActivityAttempt, ActivityEnd, ActivityLimits, ActivityTerms,
     bindings::{Activities, ActivitiesPre, attempts::Outcome},
-    state::{self, ActivityState, AttemptOver, Running},
+    state::{self, ActivityState, AttemptOver},
 };
 use crate::{
     Digest, GuestLimit, ModuleError, ModuleKind, SandboxConfig, SandboxError, TaskFailureKind,
@@ -24,6 +24,9 @@ use crate::{
 
 /// Bytes that one call may carry from the guest: a payload of the largest size twice over, and what goes around it.
 const CALL_BYTES_MAX: usize = 2 * mainspring_core::limits::temporal::PAYLOAD_BYTES + 64 * 1024;
+/// The niceness of the threads that run activities: a third of the time of others that want a processor, too.
+#[cfg(target_os = "linux")]
+const PRIORITY: i32 = 5;
 /// How long a module may take to say which activities it holds.
 const DESCRIBE_TIME: Duration = mainspring_core::limits::sandbox::ACTIVATION_TIME;
 
@@ -56,13 +59,13 @@ impl Drop for ActivityWorld {
 impl ActivityWorld {
     pub fn new(engine: &Engine, config: &SandboxConfig) -> Result<ActivityWorld, SandboxError> {
         let limits = config.activities.clone();
-        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if limits.threads == 0 { processors() } else { limits.threads };
         let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
+            .worker_threads(threads(&limits))
             // Only name lookups and loading modules block.
             .max_blocking_threads(16)
             .thread_name("activity")
+            // Activities may take their time; workflows, clients and the disk wait for other threads.
+            .on_thread_start(be_polite)
             .enable_all()
             .build();
         Ok(ActivityWorld {
@@ -72,6 +75,10 @@ impl ActivityWorld {
             stack_bytes: config.stack_bytes,
             runtime: Some(runtime.map_err(|error| SandboxError::Thread(error.to_string()))?),
         })
+    }
+
+    pub fn threads(&self) -> usize {
+        threads(&self.limits)
     }
 
     pub fn runtime(&self) -> &Runtime {
@@ -97,7 +104,7 @@ impl ActivityWorld {
     }
 
     async fn describe(&self, pre: &ActivitiesPre<ActivityState>) -> Result<Vec<String>, ModuleError> {
-        let state = ActivityState::new(None, Arc::default(), &self.limits);
+        let state = ActivityState::new(None, &self.limits);
         let mut store = self.store(state).map_err(|fault| ModuleError::Host(fault.message))?;
         let described = async {
             let guest = pre.instantiate_async(&mut store).await?;
@@ -113,11 +120,10 @@ impl ActivityWorld {
         self: &Arc<Self>,
         module: Arc<ActivityModule>,
         attempt: Arc<ActivityAttempt>,
-        grants: Arc<Grants>,
-        heart: Arc<dyn Heart>,
+        terms: ActivityTerms,
     ) -> ActivityEnd {
         let world = Arc::clone(self);
-        let run = async move { world.run_here(&module, attempt, grants, heart).await };
+        let run = async move { world.run_here(&module, attempt, terms).await };
         let mut task = AbortOnDrop(self.runtime().spawn(run));
         match (&mut task.0).await {
             Ok(end) => end,
@@ -133,13 +139,12 @@ impl ActivityWorld {
         &self,
         module: &ActivityModule,
         attempt: Arc<ActivityAttempt>,
-        grants: Arc<Grants>,
-        heart: Arc<dyn Heart>,
+        terms: ActivityTerms,
     ) -> ActivityEnd {
         if !module.activity_types.contains(&attempt.activity_type) {
             return ActivityEnd::Outcome(unknown_type(module, &attempt.activity_type));
         }
-        let state = ActivityState::new(Some(Running { attempt: attempt.clone(), heart }), grants, &self.limits);
+        let state = ActivityState::new(Some((attempt.clone(), terms)), &self.limits);
         let output = state.output.clone();
         let time = attempt.time_left.min(self.limits.time);
         let end = match tokio::time::timeout(time, self.call(module, &attempt, state)).await {
@@ -165,7 +170,10 @@ impl ActivityWorld {
             let guest: Activities = module.pre.instantiate_async(&mut store).await?;
             guest.call_execute(&mut store, &attempt.activity_type, &input).await
         };
-        match called.await {
+        let called = called.await;
+        let left = store.get_fuel().unwrap_or_default();
+        store.data_mut().tank.pay(left);
+        match called {
             Ok(outcome) => ActivityEnd::Outcome(to_outcome(outcome)),
             Err(error) if error.downcast_ref::<AttemptOver>().is_some() => ActivityEnd::Over,
             Err(error) => {
@@ -182,7 +190,15 @@ impl ActivityWorld {
         store.set_fuel(self.limits.fuel).map_err(|error| Fault::host(format!("{error:#}")))?;
         // At each tick of the clock a guest that computes lets the others have the thread, and its deadline stop it.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        store.epoch_deadline_callback(|mut context| {
+            let left = context.get_fuel()?;
+            let tank = &mut context.data_mut().tank;
+            tank.pay(left);
+            Ok(match &tank.account {
+                Some(account) => UpdateDeadline::YieldCustom(1, account.turn()),
+                None => UpdateDeadline::Yield(1),
+            })
+        });
         Ok(store)
     }
 
@@ -220,6 +236,21 @@ impl ActivityWorld {
             message.push_str(&tail);
         }
         Fault { kind: TaskFailureKind::Trap, message }
+    }
+}
+
+fn threads(limits: &ActivityLimits) -> usize {
+    match limits.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        given => given,
+    }
+}
+
+/// Lowers the priority of the calling thread, where the system does that for one thread.
+fn be_polite() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), PRIORITY) {
+        tracing::debug!(%error, "the threads of activities keep the priority of all others");
     }
 }
 

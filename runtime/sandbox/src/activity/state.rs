@@ -9,7 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use wasmtime_wasi_io::bindings::wasi::io::error as io_error;
 
 use super::{
-    ActivityAttempt, ActivityLimits, Grants, Heart, Pulse,
+    ActivityAccount, ActivityAttempt, ActivityLimits, ActivityTerms, Grants, Heart, Pulse,
     bindings::{
         Activities, attempts, config,
         context::{self, ActivityInfo},
@@ -44,14 +44,33 @@ pub struct ActivityState {
     outbound: Outbound,
     pub limiter: Limiter,
     pub output: Output,
+    pub tank: Tank,
     grants: Arc<Grants>,
     running: Option<Running>,
 }
 
+/// The guest's fuel, and who pays for it.
+pub struct Tank {
+    pub account: Option<Arc<dyn ActivityAccount>>,
+    /// What was left when it was paid last.
+    left: u64,
+}
+
+impl Tank {
+    /// Pays for what was used, where so much is left.
+    pub fn pay(&mut self, left: u64) {
+        let used = self.left.saturating_sub(left);
+        self.left = left;
+        if let Some(account) = self.account.as_ref().filter(|_| used > 0) {
+            account.used_fuel(used);
+        }
+    }
+}
+
 /// The attempt that an instance was made for.
-pub struct Running {
-    pub attempt: Arc<ActivityAttempt>,
-    pub heart: Arc<dyn Heart>,
+struct Running {
+    attempt: Arc<ActivityAttempt>,
+    heart: Arc<dyn Heart>,
 }
 
 /// Ends a call of which nobody waits for the outcome.
@@ -61,8 +80,16 @@ pub struct AttemptOver;
 
 impl ActivityState {
     /// For an attempt; or, without one, for describing the module.
-    pub fn new(running: Option<Running>, grants: Arc<Grants>, limits: &ActivityLimits) -> ActivityState {
-        let output = Output::new(running.as_ref().map(|running| running.attempt.clone()), limits.log_bytes);
+    pub fn new(attempt: Option<(Arc<ActivityAttempt>, ActivityTerms)>, limits: &ActivityLimits) -> ActivityState {
+        let (running, grants, memory_bytes, account) = match attempt {
+            Some((attempt, terms)) => {
+                let memory_bytes = limits.memory_bytes.min(terms.memory_bytes);
+                (Some(Running { attempt, heart: terms.heart }), terms.grants, memory_bytes, terms.account)
+            }
+            None => (None, Arc::default(), limits.memory_bytes, None),
+        };
+        let attempt = running.as_ref().map(|running| running.attempt.clone());
+        let output = Output::new(attempt, limits.log_bytes, account.clone());
         let mut wasi = WasiCtx::builder();
         wasi.stdout(output.stdout()).stderr(output.stderr()).max_random_size(RANDOM_BYTES_MAX);
         // No directory, no argument and no address is there unless it is given.
@@ -76,9 +103,10 @@ impl ActivityState {
             wasi: wasi.build(),
             table,
             http,
-            outbound: Outbound::new(grants.clone(), limits, output.clone()),
-            limiter: Limiter::with("activity", limits.memory_bytes, mainspring_core::limits::sandbox::TABLE_ELEMENTS),
+            outbound: Outbound::new(grants.clone(), limits, output.clone(), account.clone()),
+            limiter: Limiter::with("activity", memory_bytes, mainspring_core::limits::sandbox::TABLE_ELEMENTS),
             output,
+            tank: Tank { account, left: limits.fuel },
             grants,
             running,
         }

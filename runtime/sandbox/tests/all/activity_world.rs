@@ -6,15 +6,18 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use mainspring_api::common::{Payload, Payloads};
 use mainspring_core::activity::ActivityOutcome;
 use mainspring_sandbox::{
-    ActivityAttempt, ActivityEnd, ActivityLimits, Digest, Grants, Heart, ModuleBytes, ModuleKind, Pulse, Sandbox,
-    SandboxConfig, SecretGrant, SecretValue,
+    Account, ActivityAccount, ActivityAttempt, ActivityEnd, ActivityLimits, ActivityTerms, Digest, Grants, Heart,
+    ModuleBytes, ModuleKind, Pulse, Sandbox, SandboxConfig, SecretGrant, SecretValue,
 };
 use serde_json::{Value, json};
 
@@ -49,6 +52,43 @@ struct World {
     grants: Arc<Grants>,
     pulse: Pulse,
     time_left: Duration,
+    account: Option<Arc<dyn ActivityAccount>>,
+}
+
+/// Counts, and lets so many requests out.
+#[derive(Default)]
+struct Counting {
+    fuel: AtomicU64,
+    turns: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Account for Counting {
+    fn used_fuel(&self, units: u64) {
+        self.fuel.fetch_add(units, Relaxed);
+    }
+
+    fn may_log(&self, _bytes: usize) -> bool {
+        true
+    }
+}
+
+impl ActivityAccount for Counting {
+    fn may_request(&self) -> bool {
+        self.requests.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
+    fn turn(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let turns = self.turns.fetch_add(1, Relaxed);
+        Box::pin(async move {
+            if turns == 0 {
+                tokio::task::yield_now().await;
+            } else {
+                // The second one never comes.
+                std::future::pending().await
+            }
+        })
+    }
 }
 
 impl World {
@@ -66,6 +106,7 @@ impl World {
             grants: Arc::default(),
             pulse: Pulse::GoOn,
             time_left: Duration::from_secs(60),
+            account: None,
         }
     }
 
@@ -82,7 +123,13 @@ impl World {
             ..ActivityAttempt::default()
         };
         let heart = Arc::new(Pulses { answer: self.pulse.clone(), seen: Mutex::default() });
-        let run = self.sandbox.run_activity(self.module, self.bytes.clone(), attempt, self.grants.clone(), heart);
+        let terms = ActivityTerms {
+            grants: self.grants.clone(),
+            heart,
+            memory_bytes: usize::MAX,
+            account: self.account.clone(),
+        };
+        let run = self.sandbox.run_activity(self.module, self.bytes.clone(), attempt, terms);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run).unwrap()
     }
@@ -359,4 +406,40 @@ fn bodies_requests_and_time_have_limits() {
     let fourth = world.result("fetch", json!({ "url": small.url(), "times": 4 }));
     assert!(fourth["error"].as_str().unwrap().contains("HttpRequestDenied"), "{fourth}");
     assert!(world.result("fetch", json!({ "url": small.url(), "method": "CONNECT" }))["error"].is_string());
+}
+
+#[test]
+fn what_an_attempt_uses_is_paid_for() {
+    let account = Arc::new(Counting::default());
+    let world = World { account: Some(account.clone()), ..World::new(ActivityLimits::default()) };
+    assert_eq!(world.result("echo", json!(7)), json!(7));
+    let echo = account.fuel.load(Relaxed);
+    assert!(echo > 0);
+    // Also where it ends otherwise, and with what was used since the clock's last tick.
+    world.failure("recurse", json!(1_000_000_000));
+    assert!(account.fuel.load(Relaxed) > 2 * echo);
+}
+
+#[test]
+fn one_that_computes_waits_for_its_turn() {
+    let account = Arc::new(Counting::default());
+    let world = World {
+        account: Some(account.clone()),
+        time_left: Duration::from_secs(2),
+        ..World::new(ActivityLimits::default())
+    };
+    let end = world.run("spin", json!(null));
+    assert!(matches!(end, ActivityEnd::Over), "{end:?}");
+    // The first turn came, and it computed on; the second one did not.
+    assert_eq!(account.turns.load(Relaxed), 2);
+}
+
+#[test]
+fn requests_that_the_owner_may_not_make_are_refused() {
+    let peer = Peer::answering(ok("reached"));
+    let url = format!("http://{}", peer.address);
+    let account = Arc::new(Counting { requests: AtomicU64::new(1), ..Counting::default() });
+    let world = World { account: Some(account), ..World::granted(ActivityLimits::default(), hosts(&[&url], true)) };
+    assert_eq!(world.fetch(&url)["status"], json!(200));
+    assert!(world.refusal(&url).contains("ConnectionLimitReached"));
 }

@@ -96,6 +96,7 @@ fn to_usage(usage: mainspring_engine::Usage) -> Usage {
         cached_bytes: usage.cached_bytes,
         waiting_activations: usage.waiting_activations,
         running_activations: usage.running_activations,
+        hosted_activities: usage.hosted_activities,
         requests: by_name(usage.requests),
         requests_refused: by_name(usage.requests_refused),
         refused: by_name(usage.refused),
@@ -109,5 +110,6 @@ fn to_usage(usage: mainspring_engine::Usage) -> Usage {
         evicted_instances: usage.evicted_instances,
         log_bytes: usage.log_bytes,
         log_bytes_dropped: usage.log_bytes_dropped,
+        outbound_requests: usage.outbound_requests,
     }
 }
