@@ -71,7 +71,8 @@ def test_modules_are_listed_described_downloaded_and_undeployed(server, queue, t
     users = [row["module"]["digest"] for row in listed if queue in {use["taskQueue"] for use in row["uses"]}]
     assert users == [digest]
     described = server.mainspring_json("module", "describe", digest[:12])
-    assert {"taskQueue": queue, "version": 1, "status": "active", "openRuns": 0} in described["uses"]
+    use = {"taskQueue": queue, "version": 1, "status": "active", "openRuns": 0, "activities": False}
+    assert use in described["uses"]
     copy = tmp_path / "copy.wasm"
     server.mainspring("module", "download", digest, "--output-file", copy)
     assert copy.read_bytes() == module.read_bytes()
