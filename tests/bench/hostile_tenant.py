@@ -37,6 +37,8 @@ BOMBS = [
     ("FloodActivities", [2_000]),
     ("HugeActivityInput", [1]),
 ]
+# Activities of tests/guests/activities, which the server runs itself.
+ACTIVITIES = [("spin", None), ("hoard", None), ("recurse", 1_000_000_000), ("flood", None), ("sleep", 30), ("beat_flood", 20)]
 STARTERS = 64
 REFUSED_PAUSE_S = 0.0
 
@@ -84,6 +86,15 @@ class Tenant:
             await self.call(f"bomb {kind}", self.start(kind, arguments, "bombs"))
             await asyncio.sleep(0.02)
 
+    async def activities(self) -> None:
+        """The same with activities, as many as run at once and more."""
+        for name, argument in itertools.cycle(ACTIVITIES):
+            if self.stopping:
+                return
+            options = {"start_to_close_ms": 30_000, "maximum_attempts": 1}
+            await self.call(f"activity {name}", self.start("ActivityWithOptions", [name, options, argument], "kitchen"))
+            await asyncio.sleep(0.1)
+
     async def starts(self) -> None:
         """As many starts as fit through."""
         while not self.stopping:
@@ -128,7 +139,7 @@ async def main() -> None:
     tenant = Tenant(await Client.connect(address, namespace=namespace), namespace)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    loops = [tenant.bombs(), tenant.bombs(), tenant.lists(), tenant.lists()]
+    loops = [tenant.bombs(), tenant.bombs(), tenant.activities(), tenant.lists(), tenant.lists()]
     loops += [tenant.giant_history(number) for number in range(4)]
     loops += [tenant.starts() for _ in range(STARTERS)]
     tasks = [asyncio.create_task(loop) for loop in loops]

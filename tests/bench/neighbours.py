@@ -40,6 +40,7 @@ STRANGER = {
     "log_bytes_per_second": 65_536,
     "cached_memory_bytes": 64 * MIB,
     "weight": 50,
+    "hosted_activities": 8,
 }
 THROUGHPUT_AIM, P99_AIM = 0.80, 3.0
 
@@ -107,7 +108,7 @@ def finish(process: subprocess.Popen) -> dict:
 async def run(server: Mainspring, arguments) -> dict:
     client = await server.connect()
     server.deploy_file(paths.guest("order-workflow"), "orders")
-    for guest, queue in (("guest-hostile", "bombs"), ("guest-kitchen", "kitchen")):
+    for guest, queue in (("guest-hostile", "bombs"), ("guest-kitchen", "kitchen"), ("guest-activities", "kitchen")):
         server.mainspring("module", "deploy", paths.guest(guest), "-t", queue, "--namespace", "hostile")
     if arguments.quotas == "stranger":
         settings = [f"{name}={value}" for name, value in STRANGER.items()]
