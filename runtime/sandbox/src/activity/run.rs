@@ -14,6 +14,7 @@ use wasmtime_wasi::I32Exit;
 use super::{
     ActivityAttempt, ActivityEnd, ActivityLimits, Grants, Heart,
     bindings::{Activities, ActivitiesPre, attempts::Outcome},
+    scratch::Pool,
     state::{self, ActivityState, AttemptOver, Running},
 };
 use crate::{
@@ -39,6 +40,8 @@ pub struct ActivityWorld {
     engine: Engine,
     linker: Linker<ActivityState>,
     limits: ActivityLimits,
+    /// For all scratch directories.
+    pool: Arc<Pool>,
     stack_bytes: usize,
     /// There until this is dropped.
     runtime: Option<Runtime>,
@@ -68,6 +71,7 @@ impl ActivityWorld {
         Ok(ActivityWorld {
             engine: engine.clone(),
             linker: state::linker(engine).map_err(|error| SandboxError::Engine(format!("{error:#}")))?,
+            pool: Pool::new(limits.scratch_total_bytes),
             limits,
             stack_bytes: config.stack_bytes,
             runtime: Some(runtime.map_err(|error| SandboxError::Thread(error.to_string()))?),
@@ -97,7 +101,7 @@ impl ActivityWorld {
     }
 
     async fn describe(&self, pre: &ActivitiesPre<ActivityState>) -> Result<Vec<String>, ModuleError> {
-        let state = ActivityState::new(None, Arc::default(), &self.limits);
+        let state = ActivityState::new(None, Arc::default(), &self.limits, &self.pool);
         let mut store = self.store(state).map_err(|fault| ModuleError::Host(fault.message))?;
         let described = async {
             let guest = pre.instantiate_async(&mut store).await?;
@@ -139,7 +143,8 @@ impl ActivityWorld {
         if !module.activity_types.contains(&attempt.activity_type) {
             return ActivityEnd::Outcome(unknown_type(module, &attempt.activity_type));
         }
-        let state = ActivityState::new(Some(Running { attempt: attempt.clone(), heart }), grants, &self.limits);
+        let running = Running { attempt: attempt.clone(), heart };
+        let state = ActivityState::new(Some(running), grants, &self.limits, &self.pool);
         let output = state.output.clone();
         let time = attempt.time_left.min(self.limits.time);
         let end = match tokio::time::timeout(time, self.call(module, &attempt, state)).await {
