@@ -16,6 +16,7 @@ use crate::{
     failure::{Failure, Outcome},
     module,
     output::{self, section},
+    size,
 };
 
 const GRANTS: &str = "What activities may reach";
@@ -38,6 +39,10 @@ pub struct GrantFlags {
     /// header says {{secret:NAME}}; the activities never have it. Can be given several times
     #[arg(long = "secret", value_name = "NAME=VARIABLE@URL[,URL...]", help_heading = GRANTS)]
     secrets: Vec<String>,
+    /// A directory for files, /scratch: empty at the start of each attempt, at most of this size, and gone at the attempt's
+    /// end. In bytes, or with a unit: 64MiB
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = GRANTS)]
+    scratch: Option<u64>,
 }
 
 /// `mainspring module grant`
@@ -69,6 +74,9 @@ pub struct RevokeArgs {
     /// The name of a secret. Can be given several times
     #[arg(long = "secret", value_name = "NAME")]
     secrets: Vec<String>,
+    /// The scratch directory
+    #[arg(long)]
+    scratch: bool,
     /// Everything
     #[arg(long)]
     all: bool,
@@ -93,6 +101,7 @@ impl GrantFlags {
             && self.allow_private_hosts.is_empty()
             && self.environment.is_empty()
             && self.secrets.is_empty()
+            && self.scratch.is_none()
     }
 
     /// The values of secrets are read here.
@@ -107,7 +116,7 @@ impl GrantFlags {
         };
         let environment = self.environment.iter().map(value).collect::<Outcome<_>>()?;
         let secrets = self.secrets.iter().map(|text| secret(text)).collect::<Outcome<_>>()?;
-        Ok(ActivityGrants { hosts, environment, secrets })
+        Ok(ActivityGrants { hosts, environment, secrets, scratch_bytes: self.scratch.unwrap_or_default() })
     }
 }
 
@@ -145,7 +154,7 @@ async fn change(client: &mut Client, request: ChangeActivityGrantsRequest) -> Ou
 
 pub async fn grant(args: GrantArgs) -> Outcome {
     if args.grants.is_empty() {
-        return Err(Failure::Usage(anyhow!("nothing to grant: give --allow-host, --env or --secret")));
+        return Err(Failure::Usage(anyhow!("nothing to grant: give --allow-host, --env, --secret or --scratch")));
     }
     let grant = args.grants.read()?;
     let mut client = args.connection.connect().await?;
@@ -159,9 +168,9 @@ pub async fn grant(args: GrantArgs) -> Outcome {
 }
 
 pub async fn revoke(args: RevokeArgs) -> Outcome {
-    let nothing = args.hosts.is_empty() && args.environment.is_empty() && args.secrets.is_empty();
+    let nothing = args.hosts.is_empty() && args.environment.is_empty() && args.secrets.is_empty() && !args.scratch;
     if nothing && !args.all {
-        return Err(Failure::Usage(anyhow!("nothing to revoke: give --host, --env, --secret or --all")));
+        return Err(Failure::Usage(anyhow!("nothing to revoke: give --host, --env, --secret, --scratch or --all")));
     }
     let mut client = args.connection.connect().await?;
     let request = ChangeActivityGrantsRequest {
@@ -172,6 +181,7 @@ pub async fn revoke(args: RevokeArgs) -> Outcome {
         revoke_hosts: args.hosts,
         revoke_environment: args.environment,
         revoke_secrets: args.secrets,
+        revoke_scratch: args.scratch,
     };
     print("Revoked", &change(&mut client, request).await?, args.output.output)
 }
@@ -214,6 +224,7 @@ fn fields(deployment: &ActivityDeployment) -> Vec<(&'static str, String)> {
     };
     let mut environment: Vec<_> = grants.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     environment.sort();
+    let scratch = if grants.scratch_bytes == 0 { String::new() } else { size::text(grants.scratch_bytes) };
     let (activities, digest) = match &deployment.module {
         Some(module) => (module::type_names(module, "\n"), module.digest.clone()),
         None => ("none deployed".to_owned(), String::new()),
@@ -224,6 +235,7 @@ fn fields(deployment: &ActivityDeployment) -> Vec<(&'static str, String)> {
         ("Hosts", grants.hosts.iter().map(host).collect::<Vec<_>>().join("\n")),
         ("Values", environment.join("\n")),
         ("Secrets", grants.secrets.iter().map(secret).collect::<Vec<_>>().join("\n")),
+        ("Scratch", scratch),
     ]
 }
 
@@ -249,6 +261,7 @@ fn to_json(deployment: &ActivityDeployment) -> Value {
             "hosts": hosts(&grants.hosts),
             "environment": grants.environment,
             "secrets": grants.secrets.iter().map(secret).collect::<Vec<_>>(),
+            "scratchBytes": grants.scratch_bytes.to_string(),
         },
     })
 }

@@ -32,6 +32,7 @@ mod quota;
 mod replay;
 mod replay_store;
 mod server;
+mod size;
 mod store;
 mod sweep;
 mod usage;

@@ -122,4 +122,12 @@ pub mod activity {
     pub const HTTP_BODY_BYTES: usize = 8 * 1024 * 1024;
     /// Real time of one request.
     pub const HTTP_TIME: Duration = Duration::from_secs(5 * 60);
+    /// Scratch directory of one attempt, in bytes: the most that can be granted, unless the operator sets another value.
+    pub const SCRATCH_BYTES: u64 = 256 * 1024 * 1024;
+    /// The least that can be granted: with less hardly a file fits.
+    pub const SCRATCH_BYTES_LEAST: u64 = 64 * 1024;
+    /// Scratch directories of all attempts together, in bytes. They are in memory.
+    pub const SCRATCH_TOTAL_BYTES: u64 = 1024 * 1024 * 1024;
+    /// Files and directories in one attempt's scratch directory.
+    pub const SCRATCH_FILES: usize = 4096;
 }

@@ -61,13 +61,15 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The pause after a poll that was refused, and after a start that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How much of it may run at once.
+/// How much of it may run at once, and the most that it may be granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostedLimits {
     /// Attempts, all deployments together.
     pub concurrent: usize,
     /// Attempts of one deployment.
     pub concurrent_per_deployment: usize,
+    /// Largest scratch directory that may be granted, in bytes.
+    pub scratch_bytes: u64,
 }
 
 impl Default for HostedLimits {
@@ -76,6 +78,7 @@ impl Default for HostedLimits {
         HostedLimits {
             concurrent: activity::CONCURRENT,
             concurrent_per_deployment: activity::CONCURRENT_PER_DEPLOYMENT,
+            scratch_bytes: activity::SCRATCH_BYTES,
         }
     }
 }
@@ -206,7 +209,8 @@ impl Engine {
         let changed = self.change_hosted(queue.clone(), move |engine, queue, batch| {
             let deployments = &engine.shared().hosted.deployments;
             let before = deployments.get(queue).unwrap_or_default();
-            let after = Hosted { grants: Arc::new(change.apply(&before.grants)?), ..before.clone() };
+            let grants = change.apply(&before.grants, engine.shared().hosted.limits.scratch_bytes)?;
+            let after = Hosted { grants: Arc::new(grants), ..before.clone() };
             before.delete(queue, batch);
             after.write(queue, batch);
             deployments.write_secrets(queue, &after.grants, batch)?;

@@ -251,7 +251,8 @@ pub struct GuestSettings {
     pub log_bytes_per_activation: usize,
 }
 
-/// `[activities]`: those that the server runs itself. All limits but the first three are for one attempt.
+/// `[activities]`: those that the server runs itself. What is not said to be of all
+/// attempts or of a deployment is for one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -282,6 +283,10 @@ pub struct ActivitySettings {
     #[serde(with = "duration")]
     #[cfg_attr(test, schemars(with = "String"))]
     pub http_time: Duration,
+    /// Largest scratch directory that can be granted, in bytes. An attempt has no larger one, either, if this is lowered.
+    pub scratch_bytes: u64,
+    /// Scratch directories of all attempts together, in bytes of memory: what is written beyond finds no space left.
+    pub scratch_total_bytes: u64,
 }
 
 /// What flags say; each one that is given wins over the file and the environment.
@@ -434,6 +439,8 @@ impl Default for ActivitySettings {
             http_concurrent: limits.http_concurrent,
             http_body_bytes: limits.http_body_bytes,
             http_time: limits.http_time,
+            scratch_bytes: limits.scratch_bytes,
+            scratch_total_bytes: limits.scratch_total_bytes,
         }
     }
 }
@@ -450,11 +457,17 @@ impl ActivitySettings {
             http_concurrent: self.http_concurrent,
             http_body_bytes: self.http_body_bytes,
             http_time: self.http_time,
+            scratch_bytes: self.scratch_bytes,
+            scratch_total_bytes: self.scratch_total_bytes,
         }
     }
 
     fn hosted(&self) -> HostedLimits {
-        HostedLimits { concurrent: self.concurrent, concurrent_per_deployment: self.concurrent_per_deployment }
+        HostedLimits {
+            concurrent: self.concurrent,
+            concurrent_per_deployment: self.concurrent_per_deployment,
+            scratch_bytes: self.scratch_bytes,
+        }
     }
 }
 

@@ -67,7 +67,7 @@ pub enum Verb {
     Migrate(MigrateArgs),
     /// List the activities that the server runs itself, and what each may reach
     Activities(ActivitiesArgs),
-    /// Let the activities of a task queue reach something: hosts, values, secrets
+    /// Let the activities of a task queue reach something: hosts, values, secrets, a scratch directory
     Grant(GrantArgs),
     /// Take back what was granted
     Revoke(RevokeArgs),

@@ -23,6 +23,8 @@ struct HostedRow {
     hosts: Vec<HostRow>,
     #[prost(message, repeated, tag = "4")]
     environment: Vec<ValueRow>,
+    #[prost(uint64, tag = "5")]
+    scratch_bytes: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,6 +71,8 @@ pub struct ActivityDeployment {
     pub hosts: Vec<HostGrant>,
     pub environment: Vec<(String, String)>,
     pub secrets: Vec<SecretName>,
+    /// Of each attempt's scratch directory; 0 where there is none.
+    pub scratch_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +113,7 @@ impl Deployments {
                     hosts: read_hosts(&row.hosts)?,
                     environment: row.environment.into_iter().map(|row| (row.name, row.value)).collect(),
                     secrets: Vec::new(),
+                    scratch_bytes: row.scratch_bytes,
                 };
                 let secrets = keys::secrets_of(namespace, &queue.name);
                 for_each_row(store, &secrets, &prefix_end(&secrets), |row_key, value| {
@@ -218,6 +223,7 @@ impl Hosted {
                 .iter()
                 .map(|(name, value)| ValueRow { name: name.clone(), value: value.clone() })
                 .collect(),
+            scratch_bytes: self.grants.scratch_bytes,
         };
         batch.put(keys::hosted(queue.namespace, &queue.name), row.encode_to_vec());
     }
@@ -242,6 +248,7 @@ impl Hosted {
             secrets: secrets
                 .map(|secret| SecretName { name: secret.name.clone(), hosts: host_grants(&secret.hosts) })
                 .collect(),
+            scratch_bytes: self.grants.scratch_bytes,
         }
     }
 }

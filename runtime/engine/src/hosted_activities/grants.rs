@@ -1,6 +1,6 @@
 //! What clients change of a deployment's grants.
 
-use mainspring_core::Rejection;
+use mainspring_core::{Rejection, limits::activity::SCRATCH_BYTES_LEAST};
 use mainspring_sandbox::{Grants, HostRule, SecretGrant, SecretValue};
 
 use super::HostGrant;
@@ -16,6 +16,9 @@ pub struct GrantChange {
     pub hosts: Vec<HostGrant>,
     pub environment: Vec<(String, String)>,
     pub secrets: Vec<NewSecret>,
+    pub revoke_scratch: bool,
+    /// Of a scratch directory for each attempt, in bytes; 0 changes nothing.
+    pub scratch_bytes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -27,7 +30,8 @@ pub struct NewSecret {
 }
 
 impl GrantChange {
-    pub(super) fn apply(self, before: &Grants) -> Result<Grants, Rejection> {
+    /// `scratch_bytes_max` is the most that may be granted here.
+    pub(super) fn apply(self, before: &Grants, scratch_bytes_max: u64) -> Result<Grants, Rejection> {
         let mut grants = if self.revoke_all { Grants::default() } else { before.clone() };
         for host in &self.revoke_hosts {
             let rule = rule(host)?;
@@ -38,6 +42,12 @@ impl GrantChange {
         }
         for name in &self.revoke_secrets {
             take_out(&mut grants.secrets, "secret", name, |known| known.name == *name)?;
+        }
+        if self.revoke_scratch {
+            if grants.scratch_bytes == 0 {
+                return Err(Rejection::not_found("a scratch directory was not granted"));
+            }
+            grants.scratch_bytes = 0;
         }
         for host in self.hosts {
             let rule = rule(&host.host)?.with_private(host.private);
@@ -59,6 +69,10 @@ impl GrantChange {
             grants.secrets.push(secret);
         }
         grants.secrets.sort_by(|left, right| left.name.cmp(&right.name));
+        if self.scratch_bytes > 0 {
+            check_scratch(self.scratch_bytes, scratch_bytes_max)?;
+            grants.scratch_bytes = self.scratch_bytes;
+        }
         check_sizes(&grants)?;
         Ok(grants)
     }
@@ -109,6 +123,19 @@ fn check_name(what: &str, name: &str) -> Result<(), Rejection> {
     }
 }
 
+fn check_scratch(bytes: u64, most: u64) -> Result<(), Rejection> {
+    match bytes {
+        _ if most < SCRATCH_BYTES_LEAST => Err(Rejection::invalid(
+            "this server has no scratch directories: activities.scratch_bytes is too small for one",
+        )),
+        _ if (SCRATCH_BYTES_LEAST..=most).contains(&bytes) => Ok(()),
+        _ => Err(Rejection::invalid(format!(
+            "a scratch directory of {bytes} bytes cannot be granted: it is one of {SCRATCH_BYTES_LEAST} to {most} bytes \
+             (activities.scratch_bytes)"
+        ))),
+    }
+}
+
 fn check_sizes(grants: &Grants) -> Result<(), Rejection> {
     for (what, count) in
         [("hosts", grants.hosts.len()), ("values", grants.environment.len()), ("secrets", grants.secrets.len())]
@@ -131,6 +158,8 @@ fn check_sizes(grants: &Grants) -> Result<(), Rejection> {
 mod tests {
     use super::*;
 
+    const MOST: u64 = 256 << 20;
+
     fn host(host: &str, private: bool) -> HostGrant {
         HostGrant { host: host.into(), private }
     }
@@ -146,9 +175,10 @@ mod tests {
             hosts: vec![host("https://a.example", false), host("http://b.example", false)],
             environment: vec![("B".into(), "1".into()), ("A".into(), "1".into())],
             secrets: vec![secret("KEY", "one", &["https://a.example"])],
+            scratch_bytes: 1 << 20,
             ..GrantChange::default()
         };
-        let before = first.apply(&Grants::default()).unwrap();
+        let before = first.apply(&Grants::default(), MOST).unwrap();
         let second = GrantChange {
             hosts: vec![host("https://A.example:443/", true)],
             environment: vec![("A".into(), "2".into())],
@@ -156,18 +186,29 @@ mod tests {
             revoke_hosts: vec!["http://b.example".into()],
             ..GrantChange::default()
         };
-        let after = second.apply(&before).unwrap();
+        let after = second.apply(&before, MOST).unwrap();
+        assert_eq!(after.scratch_bytes, 1 << 20);
         assert_eq!(after.hosts.len(), 1);
         assert!(after.hosts[0].private);
         assert_eq!(after.environment, [("A".into(), "2".into()), ("B".into(), "1".into())]);
         assert_eq!(after.secrets[0].value.reveal(), "two");
         let nothing = GrantChange { revoke_all: true, ..GrantChange::default() };
-        assert_eq!(nothing.apply(&after).unwrap(), Grants::default());
+        assert_eq!(nothing.apply(&after, MOST).unwrap(), Grants::default());
+    }
+
+    #[test]
+    fn a_scratch_directory_is_granted_anew_and_taken_back() {
+        let granted = |bytes| GrantChange { scratch_bytes: bytes, ..GrantChange::default() };
+        let small = granted(1 << 20).apply(&Grants::default(), MOST).unwrap();
+        let large = granted(2 << 20).apply(&small, MOST).unwrap();
+        assert_eq!((small.scratch_bytes, large.scratch_bytes), (1 << 20, 2 << 20));
+        let revoked = GrantChange { revoke_scratch: true, ..GrantChange::default() };
+        assert_eq!(revoked.apply(&large, MOST).unwrap(), Grants::default());
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let refused = |change: GrantChange| change.apply(&Grants::default()).unwrap_err();
+        let refused = |change: GrantChange| change.apply(&Grants::default(), MOST).unwrap_err();
         let none = GrantChange::default;
         refused(GrantChange { hosts: vec![host("example.com", false)], ..none() });
         refused(GrantChange { environment: vec![("1A".into(), String::new())], ..none() });
@@ -176,6 +217,9 @@ mod tests {
         refused(GrantChange { secrets: vec![secret("KEY", "a\nb", &["https://a.example"])], ..none() });
         refused(GrantChange { secrets: vec![secret("KEY", "value", &[])], ..none() });
         refused(GrantChange { revoke_secrets: vec!["KEY".into()], ..none() });
+        refused(GrantChange { scratch_bytes: MOST + 1, ..none() });
+        refused(GrantChange { scratch_bytes: SCRATCH_BYTES_LEAST - 1, ..none() });
+        refused(GrantChange { revoke_scratch: true, ..none() });
         let many = (0..=limits::GRANTS).map(|number| host(&format!("https://{number}.example"), false)).collect();
         refused(GrantChange { hosts: many, ..none() });
     }

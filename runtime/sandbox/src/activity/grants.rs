@@ -14,6 +14,8 @@ pub struct Grants {
     /// Values for the guest, by name in order.
     pub environment: Vec<(String, String)>,
     pub secrets: Vec<SecretGrant>,
+    /// Of a scratch directory for each attempt, in bytes. None is there where it is 0.
+    pub scratch_bytes: u64,
 }
 
 /// A secret, and where the host may put it into a request.

@@ -6,13 +6,14 @@
 //! thread; in an instance of its own for each attempt; and until its deadline, at which it is dropped wherever it is.
 //!
 //! `state.rs` is what a guest can call, `run.rs` runs an attempt and says how it ended, `http.rs` sends what
-//! `grants.rs` permits.
+//! `grants.rs` permits, `scratch/` is the files that it may have.
 
 mod bindings;
 mod grants;
 mod http;
 mod output;
 mod run;
+mod scratch;
 mod state;
 mod tls;
 
@@ -127,6 +128,10 @@ pub struct ActivityLimits {
     pub http_body_bytes: usize,
     /// Real time of one request, until its response's body has ended.
     pub http_time: Duration,
+    /// Scratch directory of one attempt, in bytes, whatever its deployment was granted.
+    pub scratch_bytes: u64,
+    /// Those of all attempts together, in bytes. They are in memory.
+    pub scratch_total_bytes: u64,
 }
 
 impl Default for ActivityLimits {
@@ -142,6 +147,8 @@ impl Default for ActivityLimits {
             http_concurrent: defaults::HTTP_CONCURRENT,
             http_body_bytes: defaults::HTTP_BODY_BYTES,
             http_time: defaults::HTTP_TIME,
+            scratch_bytes: defaults::SCRATCH_BYTES,
+            scratch_total_bytes: defaults::SCRATCH_TOTAL_BYTES,
         }
     }
 }

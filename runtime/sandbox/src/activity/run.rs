@@ -14,6 +14,7 @@ use wasmtime_wasi::I32Exit;
 use super::{
     ActivityAttempt, ActivityEnd, ActivityLimits, ActivityTerms,
     bindings::{Activities, ActivitiesPre, attempts::Outcome},
+    scratch::Pool,
     state::{self, ActivityState, AttemptOver},
 };
 use crate::{
@@ -42,6 +43,8 @@ pub struct ActivityWorld {
     engine: Engine,
     linker: Linker<ActivityState>,
     limits: ActivityLimits,
+    /// For all scratch directories.
+    pool: Arc<Pool>,
     stack_bytes: usize,
     /// There until this is dropped.
     runtime: Option<Runtime>,
@@ -71,6 +74,7 @@ impl ActivityWorld {
         Ok(ActivityWorld {
             engine: engine.clone(),
             linker: state::linker(engine).map_err(|error| SandboxError::Engine(format!("{error:#}")))?,
+            pool: Pool::new(limits.scratch_total_bytes),
             limits,
             stack_bytes: config.stack_bytes,
             runtime: Some(runtime.map_err(|error| SandboxError::Thread(error.to_string()))?),
@@ -104,7 +108,7 @@ impl ActivityWorld {
     }
 
     async fn describe(&self, pre: &ActivitiesPre<ActivityState>) -> Result<Vec<String>, ModuleError> {
-        let state = ActivityState::new(None, &self.limits);
+        let state = ActivityState::new(None, &self.limits, &self.pool);
         let mut store = self.store(state).map_err(|fault| ModuleError::Host(fault.message))?;
         let described = async {
             let guest = pre.instantiate_async(&mut store).await?;
@@ -144,7 +148,7 @@ impl ActivityWorld {
         if !module.activity_types.contains(&attempt.activity_type) {
             return ActivityEnd::Outcome(unknown_type(module, &attempt.activity_type));
         }
-        let state = ActivityState::new(Some((attempt.clone(), terms)), &self.limits);
+        let state = ActivityState::new(Some((attempt.clone(), terms)), &self.limits, &self.pool);
         let output = state.output.clone();
         let time = attempt.time_left.min(self.limits.time);
         let end = match tokio::time::timeout(time, self.call(module, &attempt, state)).await {

@@ -16,6 +16,7 @@ use super::{
     },
     http::Outbound,
     output::Output,
+    scratch::{self, Budget, Files, Pool, Tree},
 };
 use crate::{
     bindings::{
@@ -32,7 +33,7 @@ use crate::{
     limiter::Limiter,
 };
 
-/// Most resources that a guest may hold: streams, pollables, requests, responses and their parts.
+/// Most resources that a guest may hold: files, streams, pollables, requests, responses and their parts.
 const RESOURCES_MAX: usize = 10_000;
 /// Most bytes of the headers of one request or response, as the host holds them.
 const HEADER_BYTES_MAX: usize = 128 * 1024;
@@ -41,6 +42,7 @@ pub struct ActivityState {
     wasi: WasiCtx,
     table: ResourceTable,
     http: WasiHttpCtx,
+    tree: Tree,
     outbound: Outbound,
     pub limiter: Limiter,
     pub output: Output,
@@ -80,7 +82,11 @@ pub struct AttemptOver;
 
 impl ActivityState {
     /// For an attempt; or, without one, for describing the module.
-    pub fn new(attempt: Option<(Arc<ActivityAttempt>, ActivityTerms)>, limits: &ActivityLimits) -> ActivityState {
+    pub fn new(
+        attempt: Option<(Arc<ActivityAttempt>, ActivityTerms)>,
+        limits: &ActivityLimits,
+        pool: &Arc<Pool>,
+    ) -> ActivityState {
         let (running, grants, memory_bytes, account) = match attempt {
             Some((attempt, terms)) => {
                 let memory_bytes = limits.memory_bytes.min(terms.memory_bytes);
@@ -92,17 +98,19 @@ impl ActivityState {
         let output = Output::new(attempt, limits.log_bytes, account.clone());
         let mut wasi = WasiCtx::builder();
         wasi.stdout(output.stdout()).stderr(output.stderr()).max_random_size(RANDOM_BYTES_MAX);
-        // No directory, no argument and no address is there unless it is given.
+        // No argument and no address is there unless it is given; and files are not those of `wasmtime-wasi`.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         wasi.envs(&grants.environment);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(HEADER_BYTES_MAX);
+        let scratch = Budget::new(pool.clone(), grants.scratch_bytes.min(limits.scratch_bytes));
         ActivityState {
             wasi: wasi.build(),
             table,
             http,
+            tree: Tree::new(scratch),
             outbound: Outbound::new(grants.clone(), limits, output.clone(), account.clone()),
             limiter: Limiter::with("activity", memory_bytes, mainspring_core::limits::sandbox::TABLE_ELEMENTS),
             output,
@@ -229,6 +237,10 @@ impl io_error::HostError for IoErrorsOf<'_> {
 pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<ActivityState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    scratch::add_to_linker(&mut linker, |state: &mut ActivityState| Files {
+        tree: &mut state.tree,
+        table: &mut state.table,
+    })?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     io_error::add_to_linker::<ActivityState, IoErrors>(&mut linker, |state| IoErrorsOf(&mut state.table))?;

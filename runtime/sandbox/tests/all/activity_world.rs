@@ -45,7 +45,7 @@ impl Heart for Pulses {
     }
 }
 
-struct World {
+pub struct World {
     sandbox: Sandbox,
     module: Digest,
     bytes: Arc<Only>,
@@ -92,7 +92,7 @@ impl ActivityAccount for Counting {
 }
 
 impl World {
-    fn new(limits: ActivityLimits) -> World {
+    pub fn new(limits: ActivityLimits) -> World {
         let compiled = concat!(env!("CARGO_TARGET_TMPDIR"), "/activities-compiled");
         let config = SandboxConfig { cache_dir: Some(compiled.into()), activities: limits, ..SandboxConfig::default() };
         let sandbox = Sandbox::new(config).unwrap();
@@ -110,11 +110,15 @@ impl World {
         }
     }
 
-    fn granted(limits: ActivityLimits, grants: Grants) -> World {
+    pub fn within(self, time_left: Duration) -> World {
+        World { time_left, ..self }
+    }
+
+    pub fn granted(limits: ActivityLimits, grants: Grants) -> World {
         World { grants: Arc::new(grants), ..World::new(limits) }
     }
 
-    fn run(&self, activity: &str, argument: Value) -> ActivityEnd {
+    pub fn run(&self, activity: &str, argument: Value) -> ActivityEnd {
         let attempt = ActivityAttempt {
             activity_type: activity.into(),
             attempt: 1,
@@ -134,7 +138,7 @@ impl World {
         runtime.block_on(run).unwrap()
     }
 
-    fn result(&self, activity: &str, argument: Value) -> Value {
+    pub fn result(&self, activity: &str, argument: Value) -> Value {
         match self.run(activity, argument) {
             ActivityEnd::Outcome(ActivityOutcome::Completed(Some(result))) => {
                 serde_json::from_slice(&result.payloads[0].data).unwrap_or(Value::Null)
@@ -144,7 +148,7 @@ impl World {
     }
 
     /// The type and the message of its failure.
-    fn failure(&self, activity: &str, argument: Value) -> (String, String) {
+    pub fn failure(&self, activity: &str, argument: Value) -> (String, String) {
         use mainspring_api::failure::failure::FailureInfo;
         match self.run(activity, argument) {
             ActivityEnd::Outcome(ActivityOutcome::Failed { failure, .. }) => {

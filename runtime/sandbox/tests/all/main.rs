@@ -19,5 +19,6 @@ mod logs;
 mod order;
 mod random;
 mod runs;
+mod scratch;
 mod support;
 mod uploads;

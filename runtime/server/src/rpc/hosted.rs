@@ -46,6 +46,8 @@ impl Activities {
             hosts: hosts(grant.hosts),
             environment: grant.environment.into_iter().collect(),
             secrets: grant.secrets.into_iter().map(new_secret).collect(),
+            revoke_scratch: request.revoke_scratch,
+            scratch_bytes: grant.scratch_bytes,
         };
         let deployment = self.0.engine.change_grants(&namespace, &request.task_queue, change).await?;
         Ok(ChangeActivityGrantsResponse { deployment: Some(to_deployment(deployment)) })
@@ -112,6 +114,7 @@ fn to_deployment(deployment: mainspring_engine::ActivityDeployment) -> ActivityD
             hosts: to_hosts(deployment.hosts),
             environment: deployment.environment.into_iter().collect(),
             secrets: deployment.secrets.into_iter().map(secret).collect(),
+            scratch_bytes: deployment.scratch_bytes,
         }),
     }
 }

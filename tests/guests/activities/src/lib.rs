@@ -1,11 +1,17 @@
 //! Activities for tests: some that behave, and some that ask for too much or for what they may not have.
 
+mod scratch;
+
 use std::{
     net::TcpStream,
     time::{Instant, SystemTime},
 };
 
 use mainspring_activity::{Args, prelude::*};
+
+use self::scratch::{
+    scratch_count, scratch_escape, scratch_exhaust, scratch_hold, scratch_look, scratch_retry, scratch_use,
+};
 
 fn echo(value: serde_json::Value) -> serde_json::Value {
     value
@@ -219,5 +225,12 @@ mainspring_activity::export!(
     exit,
     reach,
     fetch,
+    scratch_look,
+    scratch_count,
+    scratch_hold,
+    scratch_retry,
+    scratch_use,
+    scratch_escape,
+    scratch_exhaust,
     echo as "renamed",
 );
