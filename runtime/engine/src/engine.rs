@@ -57,7 +57,6 @@ impl Engine {
         let committer = Arc::new(Committer::start(Arc::clone(&store)));
         let (failure, failed) = watch::channel(None);
         let metrics = EngineMetrics::default();
-        open::count_open_runs(&*store, &namespaces, &metrics)?;
         let activations = Activations::start(
             config.activation_threads,
             metrics.clone(),
@@ -94,6 +93,7 @@ impl Engine {
             open::count_runs(&shared, handle.id)?;
             interrupted.extend(open::queue_ready_activities(&shared, handle.id)?);
         }
+        open::tell_open_runs(&shared);
         open::count_modules(&shared)?;
         let mut threads = Vec::new();
         for (number, shard) in opened.into_iter().enumerate() {

@@ -13,7 +13,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, EngineMetrics, NamespaceLabel, RunRef,
+    EngineError, NamespaceLabel, RunRef,
     activities::run_ref,
     clock,
     engine::HOME,
@@ -24,7 +24,6 @@ use crate::{
     quota::Delta,
     rows::{NamespaceRow, decode},
     run::for_each_row,
-    visibility::all_open_runs,
 };
 
 /// The number of shards that the directory was made with; none where it is new.
@@ -83,20 +82,6 @@ pub fn commit_now(store: &dyn Store, batch: Batch) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Counts the runs that are open, by the index that lists are served from.
-pub fn count_open_runs(store: &dyn Store, namespaces: &Namespaces, metrics: &EngineMetrics) -> Result<(), EngineError> {
-    for namespace in namespaces.all() {
-        let (start, end) = all_open_runs(namespaces.id(&namespace.name)?);
-        let mut count = 0;
-        for_each_row(store, &start, &end, |_, _| {
-            count += 1;
-            Ok(())
-        })?;
-        metrics.open_runs.get_or_create(&NamespaceLabel { namespace: namespace.name }).set(count);
-    }
-    Ok(())
-}
-
 /// Counts the runs of a shard for the usage of their namespaces.
 pub fn count_runs(shared: &Shared, shard: ShardId) -> Result<(), EngineError> {
     let prefix = keys::of_shard(b'r', shard);
@@ -113,6 +98,15 @@ pub fn count_runs(shared: &Shared, shard: ShardId) -> Result<(), EngineError> {
         });
         Ok(())
     })
+}
+
+/// Tells the metrics how many of them are open.
+pub fn tell_open_runs(shared: &Shared) {
+    for namespace in shared.namespaces.ids() {
+        let open = i64::try_from(shared.meter(namespace).open_runs()).unwrap_or(i64::MAX);
+        let label = NamespaceLabel { namespace: shared.namespaces.name_of(namespace) };
+        shared.metrics.open_runs.get_or_create(&label).set(open);
+    }
 }
 
 /// Counts the modules of each namespace.

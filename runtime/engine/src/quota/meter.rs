@@ -333,6 +333,10 @@ impl Meter {
         self.stored.module_bytes.store(bytes, Relaxed);
     }
 
+    pub fn open_runs(&self) -> u64 {
+        positive(&self.stored.open_runs)
+    }
+
     pub fn history_bytes(&self) -> u64 {
         positive(&self.stored.history_bytes)
     }
@@ -373,7 +377,7 @@ impl Meter {
 
     /// As many as there is room for.
     pub(super) fn take_parked(&self) -> Vec<(RunKey, Effect)> {
-        let room = self.quota().open_runs.saturating_sub(positive(&self.stored.open_runs));
+        let room = self.quota().open_runs.saturating_sub(self.open_runs());
         let mut parked = self.parked.lock();
         let count = usize::try_from(room).unwrap_or(usize::MAX).min(parked.len());
         parked.drain(..count).collect()

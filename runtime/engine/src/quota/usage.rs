@@ -73,7 +73,7 @@ impl Engine {
         };
         Ok(Usage {
             namespace: namespace.to_owned(),
-            open_runs: positive(&stored.open_runs),
+            open_runs: meter.open_runs(),
             history_bytes: meter.history_bytes(),
             store_bytes: meter.store_bytes(),
             modules: stored.modules.load(Relaxed),

@@ -101,13 +101,6 @@ pub(super) const CLOSED: [u8; 6] = [
     Status::TimedOut as u8,
 ];
 
-/// The rows of all runs of a namespace that are open, one for each: from one key up to another.
-pub fn all_open_runs(namespace: Uuid) -> (Key, Key) {
-    let prefix = Field::All.starting_with(namespace, "");
-    let status = |status: u8| [&prefix[..], &[status]].concat();
-    (status(OPEN[0]), status(OPEN[0] + 1))
-}
-
 /// Times in lists are cut to microseconds, as Temporal's are: what a client gets, it can ask for again.
 pub(super) fn micros(time: Time) -> i64 {
     time.0.div_euclid(1_000).max(0)

@@ -31,7 +31,6 @@ use tokio_util::sync::CancellationToken;
 use attribute::Source;
 pub use attribute::{ATTRIBUTES, Attribute};
 use condition::{Condition, Test, Value};
-pub(crate) use index::all_open_runs;
 use index::micros;
 use list::Resume;
 use order::Order;

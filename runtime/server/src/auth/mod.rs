@@ -186,7 +186,7 @@ impl Access {
         Some(Caller { principal: format!("certificate:{name}"), permissions, expires: None })
     }
 
-    fn decide(&self, call: &Call<'_>) -> Result<Caller, Status> {
+    fn decide(&self, call: &Call<'_>, task: Option<&ActivityToken>) -> Result<Caller, Status> {
         if !self.inner.required {
             return Ok(Caller::anybody());
         }
@@ -201,8 +201,8 @@ impl Access {
                     caller.require(named, role)?;
                 }
                 // As in Temporal, a token may stand for the namespace that it is of; it gives no right to it.
-                match call.task_token.and_then(|token| ActivityToken::open(token).ok()) {
-                    Some(token) => caller.require(&token.namespace, role)?,
+                match task {
+                    Some(task) => caller.require(&task.namespace, role)?,
                     None if named.is_empty() => caller.require(SYSTEM, role)?,
                     None => {}
                 }
@@ -214,11 +214,10 @@ impl Access {
 
 impl Access {
     /// Counts the call for its namespace, which may have made too many. What is in a stream counts where it is read.
-    fn count(&self, call: &Call<'_>) -> Result<(), Status> {
-        let named = call.namespace.filter(|name| !name.is_empty()).map(str::to_owned);
-        let of_task = || call.task_token.and_then(|token| ActivityToken::open(token).ok()).map(|token| token.namespace);
-        match named.or_else(of_task) {
-            Some(namespace) => Ok(quota::admit(&self.inner.engine, call.method, &namespace)?),
+    fn count(&self, call: &Call<'_>, task: Option<&ActivityToken>) -> Result<(), Status> {
+        let named = call.namespace.filter(|name| !name.is_empty());
+        match named.or(task.map(|task| task.namespace.as_str())) {
+            Some(namespace) => Ok(quota::admit(&self.inner.engine, call.method, namespace)?),
             None => Ok(()),
         }
     }
@@ -226,8 +225,9 @@ impl Access {
 
 impl Gate for Access {
     fn admit(&self, call: Call<'_>) -> Result<(), Status> {
-        let decided = self.decide(&call).and_then(|caller| {
-            self.count(&call)?;
+        let task = call.task_token.and_then(|token| ActivityToken::open(token).ok());
+        let decided = self.decide(&call, task.as_ref()).and_then(|caller| {
+            self.count(&call, task.as_ref())?;
             Ok(caller)
         });
         let Call { method, namespace, extensions, .. } = call;
