@@ -94,14 +94,18 @@ impl Engine {
                         let message = format!("the module that was uploaded is {digest}, and not {expected}");
                         return Err(Rejection::InvalidArgument(message).into());
                     }
-                    match shared.modules.module(id, &digest)? {
-                        Some(module) => Ok((Some(module), None)),
-                        None => {
-                            engine_for_check.check_module(&name, &digest, bytes.len() as u64)?;
-                            let _place = runtime.block_on(shared.meter(id).compile_place());
-                            shared.sandbox.load(&bytes).map(|it| (None, Some((it, bytes)))).map_err(EngineError::from)
-                        }
+                    let known = shared.modules.module(id, &digest)?;
+                    if known.is_none() {
+                        engine_for_check.check_module(&name, &digest, bytes.len() as u64)?;
                     }
+                    // Compiled code may be gone, or be of an earlier version of this server: the first run should not
+                    // have to wait for it.
+                    let _place = runtime.block_on(shared.meter(id).compile_place());
+                    let description = shared.sandbox.load(&bytes)?;
+                    Ok::<_, EngineError>(match known {
+                        Some(module) => (Some(module), None),
+                        None => (None, Some((description, bytes))),
+                    })
                 }
             });
             let (known, loaded) = checked.await.map_err(|error| EngineError::Unavailable(error.to_string()))??;
