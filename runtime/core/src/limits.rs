@@ -123,3 +123,12 @@ pub mod activity {
     /// Real time of one request.
     pub const HTTP_TIME: Duration = Duration::from_secs(5 * 60);
 }
+
+/// What is told of a run to those who trace it.
+pub mod trace {
+    /// Longest message of a failure, in bytes; of a longer one the beginning is told.
+    pub const MESSAGE_BYTES: usize = 1024;
+    /// Longest header with a trace that is looked at, in bytes: baggage of the size that the W3C wants to be passed on,
+    /// and the rest.
+    pub const HEADER_BYTES: usize = 16 * 1024;
+}
