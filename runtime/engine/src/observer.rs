@@ -81,7 +81,7 @@ pub struct Activated {
 pub struct TurnTaken {
     pub began: Time,
     pub ended: Time,
-    /// Events that the guest was given, or was replayed with.
+    /// Events of the history that were taken for it, those of a replay among them.
     pub events: u64,
     /// Events that had to be replayed: 0 where the cached instance went on.
     pub replayed_events: u64,
