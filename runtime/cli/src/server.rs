@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
-use mainspring_server::{LogFormat, LogOverrides, Overrides, ServerConfig, serve};
+use mainspring_server::{LogFormat, LogOverrides, LogTap, Overrides, ServerConfig, serve_logged};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -138,7 +138,8 @@ pub fn server(args: ServerArgs) -> Outcome {
 
 fn run(mut config: ServerConfig, watch: Option<Watch>) -> Outcome {
     config.compiler_command = compile::command();
-    logging::start(&config.log.filter, config.log.format == LogFormat::Json);
+    let log = LogTap::default();
+    logging::start(&config.log.filter, config.log.format == LogFormat::Json, &log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads of the server").map_err(Failure::Failed)?;
     let for_people = config.log.format == LogFormat::Text;
@@ -162,7 +163,7 @@ fn run(mut config: ServerConfig, watch: Option<Watch>) -> Outcome {
                 }
             }
         };
-        serve(config, ready, stop).await
+        serve_logged(config, log, ready, stop).await
     });
     // Whatever still blocks must not hold up the end: what was acknowledged is durable.
     runtime.shutdown_background();

@@ -18,7 +18,7 @@ use mainspring_api::{
     history::{
         ActivityTaskCanceledEventAttributes, ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes,
         ActivityTaskScheduledEventAttributes, ActivityTaskStartedEventAttributes, ActivityTaskTimedOutEventAttributes,
-        history_event::Attributes,
+        HistoryEvent, history_event::Attributes,
     },
 };
 
@@ -26,7 +26,7 @@ use crate::{
     Rejection, RunState, Step, Time, failure,
     limits::temporal as limits,
     retry::{self, Verdict},
-    time, validate,
+    time, trace, validate,
 };
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,41 @@ pub enum ActivityOutcome {
     Completed(Option<Payloads>),
     Failed { failure: Failure, last_heartbeat_details: Option<Payloads> },
     Canceled(Option<Payloads>),
+}
+
+/// What there is to tell of an activity that is over. What it was given and what it gave is not in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndedActivity {
+    pub activity: Activity,
+    pub ended: Time,
+    pub end: ActivityEnd,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ActivityEnd {
+    Completed,
+    /// With the failure's message; so is the next.
+    Failed(String),
+    TimedOut(String),
+    Canceled,
+    /// Its run has closed.
+    CutOff,
+}
+
+impl EndedActivity {
+    fn new(mut activity: Activity, ended: Time, end: ActivityEnd) -> EndedActivity {
+        activity.scheduled.input = None;
+        activity.scheduled.header = None;
+        activity.heartbeat_details = None;
+        activity.last_failure = activity
+            .last_failure
+            .map(|failure| Failure { message: trace::shortened(&failure.message), ..Failure::default() });
+        EndedActivity { activity, ended, end }
+    }
+
+    pub(crate) fn cut_off(activity: Activity, ended: Time) -> EndedActivity {
+        EndedActivity::new(activity, ended, ActivityEnd::CutOff)
+    }
 }
 
 /// What a worker is told in answer to a heartbeat.
@@ -170,6 +205,24 @@ fn missing() -> Rejection {
 }
 
 impl RunState {
+    /// The activity that this event ends. The event, once it is applied, would drop it.
+    pub(crate) fn take_ended_activity(&mut self, event: &HistoryEvent, now: Time) -> Option<EndedActivity> {
+        let message = |failure: &Option<Failure>| failure.as_ref().map(|failure| trace::shortened(&failure.message));
+        let (scheduled_event_id, end) = match event.attributes.as_ref()? {
+            Attributes::ActivityTaskCompletedEventAttributes(end) => (end.scheduled_event_id, ActivityEnd::Completed),
+            Attributes::ActivityTaskFailedEventAttributes(end) => {
+                (end.scheduled_event_id, ActivityEnd::Failed(message(&end.failure).unwrap_or_default()))
+            }
+            Attributes::ActivityTaskTimedOutEventAttributes(end) => {
+                (end.scheduled_event_id, ActivityEnd::TimedOut(message(&end.failure).unwrap_or_default()))
+            }
+            Attributes::ActivityTaskCanceledEventAttributes(end) => (end.scheduled_event_id, ActivityEnd::Canceled),
+            _ => return None,
+        };
+        let activity = self.activities.remove(&scheduled_event_id)?;
+        Some(EndedActivity::new(activity, now, end))
+    }
+
     /// The open activity that a worker speaks of.
     fn find_activity(&self, reference: &ActivityRef) -> Result<&Activity, Rejection> {
         if !self.is_running() {

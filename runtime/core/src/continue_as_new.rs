@@ -29,7 +29,7 @@ use crate::{
     command::BadCommand,
     limits::temporal as limits,
     retry::{self, Verdict},
-    time, validate,
+    time, trace, validate,
 };
 
 /// The run that goes on where another has closed.
@@ -198,7 +198,7 @@ impl Step<'_> {
             first_workflow_task_backoff: state.successor_backoff(self.now, asked.backoff_start_interval),
             memo: asked.memo.clone().or_else(|| state.memo.clone()),
             search_attributes: asked.search_attributes.clone().or_else(|| state.search_attributes.clone()),
-            header: asked.header.clone(),
+            header: trace::carried(&state.started, asked.header.clone()),
             ..state.successor(&run_id, initiator)
         };
         self.record(event.into());

@@ -8,7 +8,7 @@
 //! Start reading at [`step`], then one file for each noun: [`workflow`], [`workflow_task`], [`activity`], [`timer`],
 //! [`signal`], [`cancel`], [`update`], [`child`], [`external`], [`continue_as_new`], [`reset`]. [`command`] turns what a
 //! workflow asks for into events, and compares the two in replay; [`migration`] moves a run to another module; [`outbox`] holds what a run has to do to other runs;
-//! [`retry`] holds the retry rules, [`limits`] every bound.
+//! [`retry`] holds the retry rules, [`trace`] a run's place in a trace, [`limits`] every bound.
 
 // The wire format keeps module digests and the older policies in fields that Temporal marks as deprecated.
 #![allow(deprecated)]
@@ -36,6 +36,7 @@ pub mod state;
 pub mod step;
 pub mod time;
 pub mod timer;
+pub mod trace;
 pub mod update;
 pub mod validate;
 pub mod workflow;

@@ -131,3 +131,12 @@ pub mod activity {
     /// Files and directories in one attempt's scratch directory.
     pub const SCRATCH_FILES: usize = 4096;
 }
+
+/// What is told of a run to those who trace it.
+pub mod trace {
+    /// Longest message of a failure, in bytes; of a longer one the beginning is told.
+    pub const MESSAGE_BYTES: usize = 1024;
+    /// Longest header with a trace that is looked at, in bytes: baggage of the size that the W3C wants to be passed on,
+    /// and the rest.
+    pub const HEADER_BYTES: usize = 16 * 1024;
+}

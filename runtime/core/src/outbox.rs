@@ -32,6 +32,7 @@ use crate::{
     child::{self, Child, ChildOutcome, Phase},
     external::{Message, Origin},
     signal::Signal,
+    trace,
     workflow::{Parent, StartWorkflow},
 };
 
@@ -162,7 +163,7 @@ impl RunState {
             retry_policy: initiated.retry_policy,
             memo: initiated.memo,
             search_attributes: initiated.search_attributes,
-            header: initiated.header,
+            header: trace::carried(&self.started, initiated.header),
             user_metadata: child.user_metadata.clone(),
             priority: initiated.priority.or_else(|| self.started.priority.clone()),
             parent: Some(Parent {

@@ -8,7 +8,7 @@ use mainspring_api::{
     sdk::UserMetadata,
 };
 
-use crate::{RunState, Time, continue_as_new::Successor, outbox::Effect, update::News};
+use crate::{RunState, Time, activity::EndedActivity, continue_as_new::Successor, outbox::Effect, update::News};
 
 /// What a step has to know of the world around the run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Step<'a> {
     pub touched_activities: BTreeSet<i64>,
     /// Activities that are ready for a worker now and were not before.
     pub ready_activities: BTreeSet<i64>,
+    /// Activities that have ended, or that their run's end has cut off: what is told of them elsewhere.
+    pub ended_activities: Vec<EndedActivity>,
     /// What is to be done to other runs once the step is durable.
     pub effects: Vec<Effect>,
     /// The memo or the search attributes have changed: what lists show is out of date.
@@ -60,6 +62,7 @@ impl<'a> Step<'a> {
             events: Vec::new(),
             touched_activities: BTreeSet::new(),
             ready_activities: BTreeSet::new(),
+            ended_activities: Vec::new(),
             effects: Vec::new(),
             attributes_changed: false,
             update_news: Vec::new(),
@@ -130,11 +133,14 @@ impl<'a> Step<'a> {
         let event_id = event.event_id;
         if closes(&event) {
             self.touched_activities.extend(self.state.activities.keys().copied());
+            let cut_off = std::mem::take(&mut self.state.activities).into_values();
+            self.ended_activities.extend(cut_off.map(|activity| EndedActivity::cut_off(activity, self.now)));
             let admitted = std::mem::take(&mut self.state.registry);
             self.state.apply(&event);
             self.abort_updates(admitted, goes_on_as(&event).is_some());
             self.take_effects_of_close();
         } else {
+            self.ended_activities.extend(self.state.take_ended_activity(&event, self.now));
             self.state.apply(&event);
         }
         if !self.state.is_running() {

@@ -2,6 +2,7 @@
 //! threads.
 
 use std::{
+    cell::Cell,
     panic::AssertUnwindSafe,
     sync::Arc,
     thread::JoinHandle,
@@ -12,6 +13,7 @@ use mainspring_api::{
     command::Command, enums::WorkflowTaskFailedCause, failure::Failure, history::HistoryEvent, protocol::Message,
     update::Request,
 };
+use mainspring_core::trace;
 use mainspring_sandbox::{
     Digest, History, QueriedRun, QueryAnswer, Question, RunKey as SandboxRun, Sandbox, TaskFailure, WorkflowTask,
 };
@@ -26,6 +28,7 @@ use crate::{
     limits,
     metrics::ActivationLabels,
     modules::Modules,
+    observer::TurnTaken,
     quota::{FairQueue, JobAccount, Meter, Next, Quotas, Ticket},
     run::read_history,
 };
@@ -48,7 +51,7 @@ pub enum JobWork {
     Task {
         attempt: i32,
         updates: Vec<Request>,
-        done: Box<dyn FnOnce(Outcome) + Send>,
+        done: TaskDone,
     },
     Query {
         question: Box<Question>,
@@ -56,10 +59,29 @@ pub enum JobWork {
     },
 }
 
+/// Is told what a task came to, and what the sandbox did for it; none where it was not asked.
+pub type TaskDone = Box<dyn FnOnce(Outcome, Option<TurnTaken>) + Send>;
+
 /// What a workflow task came to.
 pub enum Outcome {
     Completed { commands: Vec<Command>, messages: Vec<Message> },
     Failed { cause: WorkflowTaskFailedCause, failure: Failure },
+}
+
+impl Outcome {
+    fn commands(&self) -> usize {
+        match self {
+            Outcome::Completed { commands, .. } => commands.len(),
+            Outcome::Failed { .. } => 0,
+        }
+    }
+
+    fn failure(&self) -> Option<String> {
+        match self {
+            Outcome::Completed { .. } => None,
+            Outcome::Failed { failure, .. } => Some(trace::shortened(&failure.message)),
+        }
+    }
 }
 
 /// The threads, and the queue before them. It is bounded by the runs that can be busy.
@@ -196,7 +218,7 @@ impl Activations {
         let of_run = |job: &Job| job.run == *run && matches!(job.work, JobWork::Task { .. });
         let withdrawn = self.queue.waiting.lock().jobs.withdraw(run.workflow.namespace, of_run);
         if let Some(Job { work: JobWork::Task { done, .. }, .. }) = withdrawn {
-            done(failed("the workflow is to be ended before its turn has come"));
+            done(failed("the workflow is to be ended before its turn has come"), None);
         }
     }
 
@@ -208,7 +230,7 @@ impl Activations {
 
 fn give_back(job: Job) {
     match job.work {
-        JobWork::Task { done, .. } => done(failed("the server is stopping")),
+        JobWork::Task { done, .. } => done(failed("the server is stopping"), None),
         JobWork::Query { done, .. } => done(Err(Box::new(server_failure("the server is stopping")))),
     }
 }
@@ -245,7 +267,7 @@ fn run(mut job: Job, meter: &Meter, account: &Arc<JobAccount>, tools: &Tools) ->
     let terms = meter.terms(Arc::clone(account) as _);
     let nothing = JobWork::Query { question: Box::default(), done: Box::new(drop) };
     let work = std::mem::replace(&mut job.work, nothing);
-    let journal = Journal { job: &job, store, committer };
+    let journal = Journal { job: &job, store, committer, events: Cell::new(0) };
     match work {
         JobWork::Task { attempt, updates, done } => {
             let task = WorkflowTask {
@@ -258,10 +280,11 @@ fn run(mut job: Job, meter: &Meter, account: &Arc<JobAccount>, tools: &Tools) ->
                 modules: &**modules,
                 terms: Some(&terms),
             };
-            let began = Instant::now();
+            let (began, began_at) = (Instant::now(), clock::now());
             let activated = contained(|| sandbox.activate(&task));
             metrics.activation_seconds.observe(began.elapsed().as_secs_f64());
             metrics.activations.get_or_create(&ActivationLabels::of(&job.sandbox_run.namespace, &activated)).inc();
+            let replayed_events = activated.as_ref().map_or(0, |activated| activated.replayed_events);
             let outcome = match activated {
                 Ok(activated) => match too_large(&activated.commands, meter) {
                     Some(failure) => failure,
@@ -269,7 +292,16 @@ fn run(mut job: Job, meter: &Meter, account: &Arc<JobAccount>, tools: &Tools) ->
                 },
                 Err((cause, failure)) => Outcome::Failed { cause, failure },
             };
-            Box::new(move || done(outcome))
+            let turn = TurnTaken {
+                began: began_at,
+                ended: began_at.after(began.elapsed()),
+                events: journal.events.get(),
+                replayed_events,
+                fuel: account.fuel(),
+                commands: outcome.commands(),
+                failure: outcome.failure(),
+            };
+            Box::new(move || done(outcome, Some(turn)))
         }
         JobWork::Query { question, done } => {
             let queried = QueriedRun {
@@ -324,6 +356,8 @@ struct Journal<'a> {
     job: &'a Job,
     store: &'a Arc<dyn Store>,
     committer: &'a Arc<Committer>,
+    /// How many the sandbox was given when it asked last.
+    events: Cell<u64>,
 }
 
 impl History for Journal<'_> {
@@ -337,6 +371,7 @@ impl History for Journal<'_> {
                 .map_err(|error| error.to_string())?;
         }
         events.extend(tail.iter().filter(|event| event.event_id > event_id).cloned());
+        self.events.set(events.len() as u64);
         Ok(events)
     }
 }

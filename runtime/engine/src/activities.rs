@@ -7,12 +7,13 @@ use mainspring_core::{
     Rejection, Step,
     activity::{ActivityOutcome, ActivityRef, HeartbeatAnswer},
     time,
+    trace::{self, RunTrace},
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
-    ActivityTarget, ActivityTask, Engine, EngineError, Poller, RunRef, TaskQueueDescription, clock,
+    ActivityTarget, ActivityTask, ActivityTrace, Engine, EngineError, Poller, RunRef, TaskQueueDescription, clock,
     engine::stopped,
     keys::RunKey,
     matching::{QueueKey, ReadyTask},
@@ -61,11 +62,14 @@ impl Engine {
         let shard = self.shard_of(&workflow).clone();
         let (handle, back_workflow, back_run) = (shard.clone(), workflow.clone(), run.clone());
         let (identity, request_id) = (identity.to_owned(), Uuid::now_v7().to_string());
+        let is_observed = self.shared().observer.is_some();
         let work: Work = Box::new(move |step| -> Reply {
             let id = ready.scheduled_event_id;
             let result = step.and_then(|step| {
                 step.start_activity(id, ready.attempt, &request_id, &identity)?;
-                activity_task(step, id).ok_or_else(|| Rejection::closed().into())
+                let task = activity_task(step, id).ok_or_else(Rejection::closed)?;
+                let trace = is_observed.then(|| activity_trace(step, id));
+                Ok(ActivityTask { trace, ..task })
             });
             Box::new(move |durable| {
                 let started = durable.is_ok() && result.is_ok();
@@ -181,5 +185,14 @@ fn activity_task(step: &Step<'_>, scheduled_event_id: i64) -> Option<ActivityTas
         start_to_close_timeout: time::duration(scheduled.start_to_close_timeout.as_ref()),
         heartbeat_timeout: time::duration(scheduled.heartbeat_timeout.as_ref()),
         retry_policy: scheduled.retry_policy.clone(),
+        trace: None,
     })
+}
+
+fn activity_trace(step: &Step<'_>, scheduled_event_id: i64) -> ActivityTrace {
+    let state = &*step.state;
+    ActivityTrace {
+        run: RunTrace::of(&state.run_id, &state.started),
+        span_id: trace::activity_span(&state.run_id, scheduled_event_id),
+    }
 }

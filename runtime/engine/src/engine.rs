@@ -80,6 +80,7 @@ impl Engine {
             namespaces,
             activations,
             metrics,
+            observer: config.observed.0,
             quotas,
             updates: UpdateWaiters::default(),
             sweep_threads: config.activation_threads.max(1),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, EngineMetrics, Namespace, activation::Activations, api_keys::ApiKeys,
+    EngineError, EngineMetrics, Namespace, Observer, activation::Activations, api_keys::ApiKeys,
     hosted_activities::HostedActivities, keys::WorkflowKey, matching::Matching, modules::Modules, quota::Quotas,
     shard::ShardHandle, updates::UpdateWaiters,
 };
@@ -27,6 +27,8 @@ pub struct Shared {
     pub namespaces: Namespaces,
     pub activations: Activations,
     pub metrics: EngineMetrics,
+    /// Who is told what becomes of runs.
+    pub observer: Option<Arc<dyn Observer>>,
     pub quotas: Arc<Quotas>,
     pub updates: UpdateWaiters,
     /// Threads of one sweep.

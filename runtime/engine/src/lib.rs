@@ -24,6 +24,7 @@ mod matching;
 mod metrics;
 mod migration;
 mod modules;
+mod observer;
 mod open;
 pub mod outcome;
 mod pins;
@@ -56,12 +57,13 @@ pub use limits::SAMPLE_RUNS;
 pub use mainspring_sandbox::Question;
 pub use metrics::{ActivationLabels, ClosedLabels, EngineMetrics, EngineStats, NamespaceLabel};
 pub use migration::{MigratedRun, MigrationOutcome, MigrationRequest, MigrationSummary};
+pub use observer::{Activated, ClosedRun, Fact, Observed, ObservedRun, Observer, TurnTaken};
 pub use queries::{QueryReply, WorkflowQuery};
 pub use quota::{NamespaceQuota, Quota, QuotaExceeded, RequestKind, Usage};
 pub use sweep::{RunSelection, Sample, Sweep};
 pub use types::{
-    ActivityTarget, ActivityTask, Backlog, Deployed, DeployedTo, Deployment, EngineConfig, HistoryPage, HistoryQuery,
-    ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
+    ActivityTarget, ActivityTask, ActivityTrace, Backlog, Deployed, DeployedTo, Deployment, EngineConfig, HistoryPage,
+    HistoryQuery, ListPage, Module, Namespace, Poller, RunDescription, RunRef, Started, TaskQueueDescription,
 };
 pub use updates::{UpdateStage, UpdateStatus};
 pub use uploads::{Begun, Upload};

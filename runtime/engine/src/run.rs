@@ -1,6 +1,9 @@
 //! A run in memory: its state, what is decided but not yet committed, and who waits for it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use mainspring_api::{
     enums::WorkflowExecutionStatus,
@@ -8,7 +11,7 @@ use mainspring_api::{
 };
 use mainspring_core::{
     RunState, Step, Time,
-    activity::Phase,
+    activity::{EndedActivity, Phase},
     continue_as_new::Successor,
     outbox::Effect,
     reset::ResetRun,
@@ -25,6 +28,7 @@ use crate::{
     keys::RunKey,
     limits,
     matching::{QueueKey, ReadyTask},
+    observer::{Activated, Fact, ObservedRun},
     pins::{Pins, Turn},
     quota::{Counted, Delta},
     rows::{CurrentRow, decode},
@@ -44,6 +48,10 @@ pub struct Pending {
     pub events: Vec<HistoryEvent>,
     pub touched_activities: BTreeSet<i64>,
     pub ready_activities: BTreeSet<i64>,
+    /// Activities that have ended, for whoever observes the run.
+    pub ended_activities: Vec<EndedActivity>,
+    /// Activations that have ended, for the same.
+    pub turns: Vec<Activated>,
     /// What is to be done to other runs.
     pub effects: Vec<Effect>,
     /// What those learn who wait for updates.
@@ -64,6 +72,8 @@ pub struct Outgoing {
     pub update_news: Vec<News>,
     /// The activities that the step has made ready, for their task queues.
     pub tasks: Vec<(QueueKey, ReadyTask)>,
+    /// What the step has made true, for whoever observes the run.
+    pub facts: Option<(Arc<ObservedRun>, Vec<Fact>)>,
 }
 
 pub struct LoadedRun {
@@ -175,7 +185,8 @@ impl LoadedRun {
         let mut step = Step::within(&mut self.state, clock::now(), setting);
         let result = decide(&mut step);
         let Step { events, touched_activities, ready_activities, dirty, .. } = step;
-        let Step { effects, update_news, attributes_changed, successor, .. } = step;
+        let Step { effects, update_news, attributes_changed, successor, ended_activities, .. } = step;
+        self.pending.ended_activities.extend(ended_activities);
         self.pending.effects.extend(effects);
         self.pending.update_news.extend(update_news);
         self.pending.attributes_changed |= attributes_changed;
@@ -332,6 +343,7 @@ impl LoadedRun {
             replies: std::mem::take(&mut self.pending.replies),
             effects: std::mem::take(&mut self.pending.effects),
             update_news: std::mem::take(&mut self.pending.update_news),
+            facts: None,
         }
     }
 

@@ -49,6 +49,7 @@ use crate::{
     keys::{RunKey, WorkflowKey},
     limits,
     matching::QueueKey,
+    observer::{self, Activated, TurnTaken},
     quota::{Delta, TurnQueue},
     rows::{CurrentRow, decode},
     run::{LoadedRun, Outgoing, Reply, Work},
@@ -97,6 +98,8 @@ pub enum Request {
         started_event_id: i64,
         attempt: i32,
         outcome: Outcome,
+        /// None where the sandbox was not asked.
+        turn: Option<TurnTaken>,
     },
     /// A module was deployed on a task queue: what waited for one is tried.
     Deployed {
@@ -340,8 +343,9 @@ impl Shard {
             }
             Request::Query { workflow, run, query } => self.take_query(workflow, run, query),
             Request::Reset { workflow, run, reset, reply } => self.take_reset(workflow, run, reset, reply),
-            Request::Activated { run, module, started_event_id, attempt, outcome } => {
-                self.take_outcome(run, module, started_event_id, attempt, outcome);
+            Request::Activated { run, module, started_event_id, attempt, outcome, turn } => {
+                let turn = turn.map(|turn| Activated { module, started_event_id, attempt, turn });
+                self.take_outcome(run, module, started_event_id, attempt, outcome, turn);
             }
             Request::Deployed { queue } => self.retry_waiting(queue.namespace, Some(&queue.name)),
             Request::Resume { namespace } => {
@@ -491,6 +495,7 @@ impl Shard {
         for run in runs {
             let is_latest = latest == Some(run.key.run);
             let was_open = run.is_shown_open();
+            let facts = observer::facts(run, was_open, self.shared.observer.is_some());
             let (due, changed) = run.write(self.handle.id, is_latest, &self.shared.modules.pins, &mut batch);
             delta += changed;
             if let Some(due) = due {
@@ -507,7 +512,7 @@ impl Shard {
                 workflow.current = Some(current_run(&run.current_row()).ok());
             }
             run.bound_recent(in_flight.load(Ordering::Acquire) == 0);
-            outgoing.push((run.key.clone(), Head::of(&run.state), run.take_outgoing()));
+            outgoing.push((run.key.clone(), Head::of(&run.state), Outgoing { facts, ..run.take_outgoing() }));
         }
         let shared = Arc::clone(&self.shared);
         let meter = shared.meter(workflow.namespace);
@@ -604,8 +609,11 @@ fn leave(
     outgoing: Outgoing,
     durable: &Result<(), EngineError>,
 ) {
-    let Outgoing { replies, effects, update_news, tasks } = outgoing;
+    let Outgoing { replies, effects, update_news, tasks, facts } = outgoing;
     if durable.is_ok() {
+        if let (Some(observer), Some((run, facts))) = (&shared.observer, facts) {
+            facts.into_iter().for_each(|fact| observer.observe(&run, fact));
+        }
         for (queue, task) in tasks {
             shared.matching.offer(queue, task);
         }

@@ -12,10 +12,14 @@ use mainspring_api::{
         WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
     },
 };
-use mainspring_core::{Rejection, Time, activity::ActivityRef};
+use mainspring_core::{
+    Rejection, Time,
+    activity::ActivityRef,
+    trace::{RunTrace, SpanId},
+};
 use mainspring_sandbox::Digest;
 
-use crate::{HostedLimits, Quota, SecretKey, versions::Versions};
+use crate::{HostedLimits, Observed, Quota, SecretKey, versions::Versions};
 
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -33,6 +37,8 @@ pub struct EngineConfig {
     pub secret_key: SecretKey,
     /// What each namespace may use that has no quota of its own.
     pub quota: Quota,
+    /// Who is told what becomes of runs, if anybody.
+    pub observed: Observed,
 }
 
 /// A namespace, as `DescribeNamespace` tells it.
@@ -133,6 +139,15 @@ pub struct ActivityTask {
     pub start_to_close_timeout: Duration,
     pub heartbeat_timeout: Duration,
     pub retry_policy: Option<RetryPolicy>,
+    /// Where there is somebody who observes runs.
+    pub trace: Option<ActivityTrace>,
+}
+
+/// An activity's place in its run's trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivityTrace {
+    pub run: RunTrace,
+    pub span_id: SpanId,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -8,8 +8,8 @@ use common::{WAIT, closed, guest, json, result, run, signal, start};
 use mainspring_api::{enums::ResourceExhaustedCause as Cause, history::history_event::Attributes};
 use mainspring_core::activity::{ActivityOutcome, ActivityRef};
 use mainspring_engine::{
-    ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HostedLimits, Quota, RequestKind, RunRef,
-    SecretKey, Usage,
+    ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HostedLimits, Observed, Quota, RequestKind,
+    RunRef, SecretKey, Usage,
 };
 use mainspring_sandbox::{Sandbox, SandboxConfig};
 use mainspring_store::{MemoryStore, Store};
@@ -27,6 +27,7 @@ fn open(store: &Arc<dyn Store>, quota: Quota) -> Engine {
         quota,
         hosted: HostedLimits::default(),
         secret_key: SecretKey::new([7; 32]),
+        observed: Observed::default(),
     };
     let compiled = concat!(env!("CARGO_TARGET_TMPDIR"), "/engine-compiled");
     let mut sandbox = SandboxConfig { cache_dir: Some(compiled.into()), ..SandboxConfig::default() };

@@ -123,6 +123,8 @@ pub struct SandboxConfig {
     pub limits: GuestLimits,
     /// What activities may use.
     pub activities: ActivityLimits,
+    /// Whether log lines of guests name their module, and their run's trace and span.
+    pub trace_logs: bool,
 }
 
 impl Default for SandboxConfig {
@@ -140,6 +142,7 @@ impl Default for SandboxConfig {
             stack_bytes: defaults::STACK_BYTES,
             limits: GuestLimits::default(),
             activities: ActivityLimits::default(),
+            trace_logs: false,
         }
     }
 }

@@ -27,6 +27,7 @@ use mainspring_api::{
     protocol::Message,
     update::Request,
 };
+use mainspring_core::trace::RunTrace;
 use wasmtime::Engine;
 
 use crate::{
@@ -36,7 +37,7 @@ use crate::{
     closing::closing_command,
     convert::payload::payloads_to_guest,
     delivery::{BegunActivities, deliver},
-    host::{Moment, RunFacts},
+    host::{LogLabels, Moment, RunFacts},
     instance::{Crash, Guest, Instantiations},
     matching::Matching,
     module::Module,
@@ -268,7 +269,9 @@ impl Run {
                     if event.event_id != 1 {
                         return Err(TaskFailure::history(event.event_id, "a run starts once, with event 1"));
                     }
+                    let trace = workshop.config.trace_logs.then(|| RunTrace::of(&self.key.run_id, started));
                     self.facts = Some(Arc::new(RunFacts {
+                        labels: trace.map(|trace| LogLabels::new(&self.module.digest, trace.trace_id, trace.span_id)),
                         key: self.key.clone(),
                         start_time: event.event_time.unwrap_or_default(),
                         started: started.clone(),

@@ -14,12 +14,12 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use mainspring_core::{limits::sandbox::COMPILER_MEMORY_BYTES, validate};
-use mainspring_engine::{EngineConfig, HostedLimits, Quota, SecretKey};
+use mainspring_engine::{EngineConfig, HostedLimits, Observed, Quota, SecretKey};
 use mainspring_sandbox::{ActivityLimits, Compiler, GuestLimits, SandboxConfig};
 use mainspring_store::SledOptions;
 use serde::{Deserialize, Serialize};
 
-use crate::{auth, duration, limits};
+use crate::{TelemetryConfig, auth, duration, limits};
 
 /// Environment variables with this prefix are settings: `MAINSPRING_PORT`, and with two underscores between a section
 /// and its key `MAINSPRING_SANDBOX__INSTANCE_CACHE_COUNT`.
@@ -74,6 +74,7 @@ pub struct ServerConfig {
     pub tls: TlsConfig,
     pub log: LogConfig,
     pub metrics: MetricsConfig,
+    pub telemetry: TelemetryConfig,
     pub store: StoreConfig,
     pub sandbox: SandboxSettings,
     pub guest: GuestSettings,
@@ -331,6 +332,7 @@ impl Default for ServerConfig {
             tls: TlsConfig::default(),
             log: LogConfig::default(),
             metrics: MetricsConfig::default(),
+            telemetry: TelemetryConfig::default(),
             store: StoreConfig::default(),
             sandbox: SandboxSettings::default(),
             guest: GuestSettings::default(),
@@ -501,6 +503,7 @@ impl ServerConfig {
         self.check_reach()?;
         self.tls.check()?;
         auth::check(&self.auth)?;
+        self.telemetry.check()?;
         ensure!(
             self.auth.certificates.is_empty() || self.tls.client_ca.is_some(),
             "auth.certificates: give tls.client_ca, the authority of the certificates, too"
@@ -566,7 +569,7 @@ impl ServerConfig {
         SocketAddr::new(self.ip, self.port)
     }
 
-    pub(crate) fn engine(&self, secret_key: SecretKey) -> EngineConfig {
+    pub(crate) fn engine(&self, secret_key: SecretKey, observed: Observed) -> EngineConfig {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         EngineConfig {
             shards: self.shards,
@@ -576,6 +579,7 @@ impl ServerConfig {
             hosted: self.activities.hosted(),
             secret_key,
             quota: self.quota.clone(),
+            observed,
         }
     }
 
@@ -620,6 +624,7 @@ impl ServerConfig {
                 log_bytes_per_activation: self.guest.log_bytes_per_activation,
             },
             activities: self.activities.limits(),
+            trace_logs: self.telemetry.sends_logs(),
         }
     }
 }
@@ -744,11 +749,29 @@ mod tests {
             ("[[auth.certificates]]\nidentity = \"cn:a\"\npermissions = [\"a:read\"]", "tls.client_ca"),
             ("[tls]\ncertificate = \"a.pem\"", "tls: give both"),
             ("[tls]\nclient_certificate_required = true", "tls.client_ca"),
+            ("[telemetry]\notlp_endpoint = \"collector:4317\"", "telemetry.otlp_endpoint"),
             ("[quota]\nweight = 0", "quota.weight must be at least 1"),
         ] {
             let message = refusal(file, &[]);
             assert!(message.contains(name), "{message}");
         }
+    }
+
+    #[test]
+    fn a_secret_may_come_from_the_environment_and_is_quoted_in_no_error() {
+        let variable = "MAINSPRING_TELEMETRY__HEADERS__AUTHORIZATION";
+        let config = load("", &[(variable, "Bearer s3cret")], &Overrides::default()).unwrap();
+        assert_eq!(config.telemetry.headers["authorization"], "Bearer s3cret".into());
+        for number in ["0042", "-42", "4.2", "true"] {
+            let message = refusal("", &[(variable, number)]);
+            assert!(
+                message.contains("put it into quotes") && message.to_lowercase().contains("authorization"),
+                "{message}"
+            );
+            assert!(!message.contains(number.trim_start_matches('0')), "{message}");
+        }
+        let config = load("", &[(variable, "\"0042\"")], &Overrides::default()).unwrap();
+        assert_eq!(config.telemetry.headers["authorization"], "0042".into());
     }
 
     #[test]

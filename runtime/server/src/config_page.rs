@@ -18,7 +18,7 @@ Durations are text with a unit, such as `\"10s\"` or `\"1m 30s\"`; sizes are byt
 `MAINSPRING_` and its name in capitals, with two underscores behind its section: `MAINSPRING_PORT`,
 `MAINSPRING_SANDBOX__COMPILE_TIME`.
 
-This page is written by a test, from the comments in `runtime/server/src/config.rs`; do not edit it.
+This page is written by a test, from the comments of the settings in `runtime/server/src`; do not edit it.
 ";
 
 /// The schema of a section, which may stand among the definitions.

@@ -24,7 +24,7 @@ use mainspring_api::{
         },
     },
 };
-use mainspring_engine::{Engine, SecretKey};
+use mainspring_engine::{Engine, Observed, SecretKey};
 use mainspring_sandbox::Sandbox;
 use mainspring_store::{MemoryStore, Store, open_sled};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -37,7 +37,7 @@ use tonic::{
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    ServerConfig,
+    LogTap, ServerConfig,
     auth::Access,
     exposition, limits,
     metrics::Metrics,
@@ -46,7 +46,9 @@ use crate::{
         Frontend, access, hosted::Activities, module::Modules, operations::Operations, operator::Operator,
         quota::Quotas,
     },
-    secret_key, tls,
+    secret_key,
+    telemetry::Telemetry,
+    tls,
 };
 
 /// What can be asked for by name at `grpc.health.v1.Health`; the empty name is the whole server.
@@ -77,10 +79,22 @@ where
     R: FnOnce(SocketAddr) + Send + 'static,
     S: Future + Send + 'static,
 {
+    serve_logged(config, LogTap::default(), ready, shutdown).await
+}
+
+/// The same, with the lines of the program's log, which are sent where the settings say so.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_logged<R, S>(config: ServerConfig, log: LogTap, ready: R, shutdown: S) -> anyhow::Result<()>
+where
+    R: FnOnce(SocketAddr) + Send + 'static,
+    S: Future + Send + 'static,
+{
     let shutdown = async move {
         shutdown.await;
     };
-    serve_boxed(config, Box::new(ready), Box::pin(shutdown)).await
+    serve_boxed(config, log, Box::new(ready), Box::pin(shutdown)).await
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -88,14 +102,16 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// [`serve`] without type parameters, so that the server is compiled here, once, and not in every crate that runs one.
 fn serve_boxed(
     config: ServerConfig,
+    log: LogTap,
     ready: Box<dyn FnOnce(SocketAddr) + Send>,
     shutdown: Boxed<()>,
 ) -> Boxed<anyhow::Result<()>> {
-    Box::pin(run(config, ready, shutdown))
+    Box::pin(run(config, log, ready, shutdown))
 }
 
 async fn run(
     mut config: ServerConfig,
+    log: LogTap,
     ready: Box<dyn FnOnce(SocketAddr) + Send>,
     shutdown: Boxed<()>,
 ) -> anyhow::Result<()> {
@@ -107,7 +123,8 @@ async fn run(
     config.port = address.port();
     let tls = tls::load(&config.tls)?;
     let config = Arc::new(config);
-    let engine = open(Arc::clone(&config)).await?;
+    let telemetry = Telemetry::start(&config.telemetry, &log)?;
+    let engine = open(Arc::clone(&config), telemetry.observed()).await?;
     engine.host_activities();
     let access = Access::open(&config.auth, engine.clone())?;
 
@@ -116,7 +133,7 @@ async fn run(
     let frontend = Frontend { engine: engine.clone(), config: Arc::clone(&config), draining: draining.clone() };
     tokio::spawn(access.clone().keep_up(draining.clone()));
     let (health, routes) = routes(frontend, access).await?;
-    let metrics = Arc::new(Metrics::new(engine.metrics(), engine.commit_metrics()));
+    let metrics = Arc::new(Metrics::new(engine.metrics(), engine.commit_metrics(), &telemetry.metrics));
     let mut serving = start(listener, tls, routes, Arc::clone(&metrics), draining.clone())?;
     let exposed = metrics_listener
         .map(|listener| exposition::serve(listener, metrics, engine.clone(), draining.clone()))
@@ -141,6 +158,8 @@ async fn run(
         // It holds the engine, and with it the store.
         let _ = exposed.await;
     }
+    // What the engine has told last is told to the collector, too.
+    telemetry.shutdown().await;
     tracing::info!("stopped");
     outcome
 }
@@ -157,7 +176,7 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Opens store, sandbox and engine. All of them read from disk, so it runs where blocking is allowed.
-async fn open(config: Arc<ServerConfig>) -> anyhow::Result<Engine> {
+async fn open(config: Arc<ServerConfig>, observed: Observed) -> anyhow::Result<Engine> {
     let open = move || -> anyhow::Result<Engine> {
         let store: Arc<dyn Store> = match config.ephemeral {
             true => Arc::new(MemoryStore::new()),
@@ -168,7 +187,7 @@ async fn open(config: Arc<ServerConfig>) -> anyhow::Result<Engine> {
             false => secret_key::load(&config.data_dir)?,
         };
         let sandbox = Sandbox::new(config.sandbox())?;
-        Ok(Engine::open(store, sandbox, config.engine(secret_key))?)
+        Ok(Engine::open(store, sandbox, config.engine(secret_key, observed))?)
     };
     tokio::task::spawn_blocking(open).await.context("opening the store was interrupted")?
 }

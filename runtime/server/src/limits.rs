@@ -47,6 +47,21 @@ pub const EXPIRE_UPLOADS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The shortest prefix that may stand for a module's digest, in hexadecimal digits.
 pub const DIGEST_PREFIX_MIN: usize = 8;
 
+/// Default of `telemetry.queue`: some seconds of a busy server, at a few hundred bytes each.
+pub const TELEMETRY_QUEUE: usize = 8_192;
+/// The most that `telemetry.queue` may be: each log line may have some times [`TELEMETRY_TEXT_BYTES`].
+pub const TELEMETRY_QUEUE_MAX: usize = 1_000_000;
+/// Default of `telemetry.timeout`, as OpenTelemetry has it.
+pub const TELEMETRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Spans, or log lines, that are sent together. Collectors take 4 MiB unless they are told otherwise.
+pub const TELEMETRY_BATCH: usize = 256;
+/// How long the first of a batch waits for others.
+pub const TELEMETRY_LINGER: Duration = Duration::from_secs(1);
+/// How long a server that stops goes on sending what waits.
+pub const TELEMETRY_FLUSH_TIME: Duration = Duration::from_secs(3);
+/// As much of a log line's message, and of each of its fields, as is sent, in bytes.
+pub const TELEMETRY_TEXT_BYTES: usize = 4 * KIB;
+
 /// Permissions of one key or token.
 pub const PERMISSIONS: usize = 1_000;
 /// Longest `authorization` header that is looked at, in bytes: a token with all its permissions.

@@ -18,7 +18,7 @@ use prometheus_client::{
 use prost_reflect::DescriptorPool;
 use tonic::Code;
 
-use crate::process;
+use crate::{process, telemetry::TelemetryMetrics};
 
 type SecondsCounter = Counter<f64, std::sync::atomic::AtomicU64>;
 
@@ -75,7 +75,7 @@ const OTHERS_METHODS: [&str; 4] = [
 ];
 
 impl Metrics {
-    pub fn new(engine: &EngineMetrics, committer: &CommitterMetrics) -> Metrics {
+    pub fn new(engine: &EngineMetrics, committer: &CommitterMetrics, telemetry: &TelemetryMetrics) -> Metrics {
         let metrics = Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
@@ -83,12 +83,12 @@ impl Metrics {
             now: Now::default(),
             registry: Mutex::default(),
         };
-        *metrics.registry.lock() = metrics.registry(engine, committer);
+        *metrics.registry.lock() = metrics.registry(engine, committer, telemetry);
         metrics
     }
 
     /// The table of all metrics. Counters get `_total` behind their name.
-    fn registry(&self, engine: &EngineMetrics, committer: &CommitterMetrics) -> Registry {
+    fn registry(&self, engine: &EngineMetrics, committer: &CommitterMetrics, telemetry: &TelemetryMetrics) -> Registry {
         let now = &self.now;
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("mainspring");
@@ -124,6 +124,11 @@ impl Metrics {
         ours.register("commit_bytes", "Keys and values of the committed batches", committer.bytes.clone());
         let help = "Time that a flush took, fdatasync included; one flush serves many commits";
         ours.register("flush_seconds", help, committer.flush_seconds.clone());
+
+        let help = "Spans and log lines that the OpenTelemetry collector has taken";
+        ours.register("telemetry_sent", help, telemetry.sent.clone());
+        let help = "Spans and log lines that were dropped: the collector was slow, or gone";
+        ours.register("telemetry_dropped", help, telemetry.dropped.clone());
 
         registry.register("process_resident_memory_bytes", "Memory in use", now.resident_bytes.clone());
         registry.register("process_open_fds", "Open files and connections", now.open_files.clone());
@@ -234,12 +239,16 @@ mod tests {
     use mainspring_engine::{ActivationLabels, ClosedLabels};
 
     use super::*;
-    use crate::golden;
+    use crate::{golden, telemetry::SignalLabel};
 
     /// With one sample of everything, because what has none is not written.
     fn sampled() -> String {
         let engine = EngineMetrics::default();
-        let metrics = Metrics::new(&engine, &CommitterMetrics::default());
+        let telemetry = TelemetryMetrics::default();
+        let signal = SignalLabel { signal: "spans" };
+        telemetry.sent.get_or_create(&signal).inc();
+        telemetry.dropped.get_or_create(&signal).inc();
+        let metrics = Metrics::new(&engine, &CommitterMetrics::default(), &telemetry);
         let namespace = || "default".to_owned();
         let label = NamespaceLabel { namespace: namespace() };
         engine.started_runs.get_or_create(&label).inc();
@@ -290,7 +299,8 @@ mod tests {
 
     #[test]
     fn a_method_that_is_not_served_is_no_label() {
-        let metrics = Metrics::new(&EngineMetrics::default(), &CommitterMetrics::default());
+        let metrics =
+            Metrics::new(&EngineMetrics::default(), &CommitterMetrics::default(), &TelemetryMetrics::default());
         let start = "/temporal.api.workflowservice.v1.WorkflowService/StartWorkflowExecution";
         assert_eq!(metrics.method(start), "WorkflowService/StartWorkflowExecution");
         assert_eq!(metrics.method("/mainspring.v1.OperationsService/Backup"), "OperationsService/Backup");

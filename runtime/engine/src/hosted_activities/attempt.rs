@@ -121,6 +121,7 @@ fn facts(namespace: String, task_queue: String, task: ActivityTask) -> ActivityA
         start_to_close_timeout: task.start_to_close_timeout,
         heartbeat_timeout: task.heartbeat_timeout,
         retry_policy: task.retry_policy,
+        trace: task.trace.map(|trace| (trace.run.trace_id, trace.span_id)),
         deadline: deadline.to_proto(),
         time_left: deadline.since(clock::now()),
     }

@@ -10,6 +10,7 @@ use crate::{
     activation::Outcome,
     keys::RunKey,
     limits,
+    observer::Activated,
     run::{LoadedRun, Work},
 };
 
@@ -46,11 +47,13 @@ impl Shard {
         started_event_id: i64,
         attempt: i32,
         outcome: Outcome,
+        turn: Option<Activated>,
     ) {
         self.busy -= 1;
         let mut left = Vec::new();
         self.with_run(&key, |shard, run| {
             run.busy = false;
+            run.pending.turns.extend(turn);
             shard.end_workflow_task(run, module, started_event_id, attempt, outcome);
             left = shard.take_mailbox(run);
         });

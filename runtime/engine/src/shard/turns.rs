@@ -58,8 +58,8 @@ impl Shard {
             work: JobWork::Task {
                 attempt,
                 updates: requests(&messages),
-                done: Box::new(move |outcome| {
-                    handle.notify(Request::Activated { run: key, module, started_event_id, attempt, outcome });
+                done: Box::new(move |outcome, turn| {
+                    handle.notify(Request::Activated { run: key, module, started_event_id, attempt, outcome, turn });
                 }),
             },
         });

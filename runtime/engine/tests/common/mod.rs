@@ -15,8 +15,8 @@ use mainspring_core::{
     workflow::StartWorkflow,
 };
 use mainspring_engine::{
-    ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HistoryQuery, HostedLimits, Quota, RunRef,
-    SecretKey,
+    ActivityTarget, ActivityTask, Engine, EngineConfig, EngineError, HistoryQuery, HostedLimits, Observed, Quota,
+    RunRef, SecretKey,
 };
 use mainspring_sandbox::{Sandbox, SandboxConfig};
 use mainspring_store::Store;
@@ -36,6 +36,15 @@ pub fn open(store: &Arc<dyn Store>) -> Engine {
 
 /// With these namespaces.
 pub fn open_with(store: &Arc<dyn Store>, namespaces: &[&str]) -> Engine {
+    open_as(store, namespaces, Observed::default())
+}
+
+/// With somebody who is told what becomes of runs.
+pub fn observed(store: &Arc<dyn Store>, observed: Observed) -> Engine {
+    open_as(store, &["default"], observed)
+}
+
+fn open_as(store: &Arc<dyn Store>, namespaces: &[&str], observed: Observed) -> Engine {
     let config = EngineConfig {
         shards: 2,
         namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
@@ -43,6 +52,7 @@ pub fn open_with(store: &Arc<dyn Store>, namespaces: &[&str]) -> Engine {
         runs_in_memory_per_shard: 100,
         hosted: HostedLimits::default(),
         secret_key: SecretKey::new([7; 32]),
+        observed,
         quota: Quota::default(),
     };
     // A sandbox of its own, as after a restart: no instance is left. What was compiled is shared by all tests.

@@ -23,7 +23,10 @@ use mainspring_api::{
     Timestamp,
     common::{Header, Payloads, RetryPolicy},
 };
-use mainspring_core::activity::ActivityOutcome;
+use mainspring_core::{
+    activity::ActivityOutcome,
+    trace::{SpanId, TraceId},
+};
 
 pub use self::{
     grants::{Grants, HostRule, HostRuleError, SecretGrant, SecretValue},
@@ -58,6 +61,8 @@ pub struct ActivityAttempt {
     pub deadline: Timestamp,
     /// How long that is from now.
     pub time_left: Duration,
+    /// Where log lines are to name the trace: it, and the activity's span.
+    pub trace: Option<(TraceId, SpanId)>,
 }
 
 /// Where heartbeats go.

@@ -142,6 +142,8 @@ impl Output {
         if !self.account.as_ref().is_none_or(|account| account.may_log(bytes)) {
             return;
         }
+        let trace_id = attempt.trace.map(|(trace_id, _)| format!("{:032x}", u128::from_be_bytes(trace_id)));
+        let span_id = attempt.trace.map(|(_, span_id)| format!("{:016x}", u64::from_be_bytes(span_id)));
         macro_rules! at {
             ($level:expr) => {
                 tracing::event!(
@@ -153,6 +155,9 @@ impl Output {
                     activity_id = attempt.activity_id,
                     activity_type = attempt.activity_type,
                     attempt = attempt.attempt,
+                    workflow_type = attempt.trace.map(|_| attempt.workflow_type.as_str()),
+                    trace_id,
+                    span_id,
                     fields,
                     "{message}"
                 )

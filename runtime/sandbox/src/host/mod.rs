@@ -20,11 +20,12 @@ mod wasi;
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use mainspring_api::{Timestamp, history::WorkflowExecutionStartedEventAttributes};
+use mainspring_core::trace::{SpanId, TraceId};
 use wasmtime::component::{HasSelf, Linker};
 
 pub use self::output::Output;
 use crate::{
-    GuestLimits, RunKey,
+    Digest, GuestLimits, RunKey,
     bindings::Workflow,
     error::{GuestLimit, TaskFailureKind},
     limiter::Limiter,
@@ -69,6 +70,27 @@ pub struct RunFacts {
     pub key: RunKey,
     pub start_time: Timestamp,
     pub started: WorkflowExecutionStartedEventAttributes,
+    /// Where log lines are to name them.
+    pub labels: Option<LogLabels>,
+}
+
+/// What log lines of a guest say besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLabels {
+    pub module: String,
+    /// Lower-case hexadecimal digits; so is the next.
+    pub trace_id: String,
+    pub span_id: String,
+}
+
+impl LogLabels {
+    pub fn new(module: &Digest, trace_id: TraceId, span_id: SpanId) -> LogLabels {
+        LogLabels {
+            module: module.to_string(),
+            trace_id: format!("{:032x}", u128::from_be_bytes(trace_id)),
+            span_id: format!("{:016x}", u64::from_be_bytes(span_id)),
+        }
+    }
 }
 
 impl RunFacts {

@@ -163,6 +163,7 @@ fn write_line(run: Option<&RunFacts>, account: Option<&dyn Account>, channel: Ch
 
 /// Hands one line to `tracing`. Its macros want the level at compile time.
 pub fn emit(run: &RunFacts, level: Level, message: &str, fields: &str) {
+    let labels = run.labels.as_ref();
     macro_rules! at {
         ($level:expr) => {
             tracing::event!(
@@ -172,6 +173,9 @@ pub fn emit(run: &RunFacts, level: Level, message: &str, fields: &str) {
                 workflow_id = run.key.workflow_id,
                 run_id = run.key.run_id,
                 workflow_type = run.workflow_type(),
+                module = labels.map(|labels| labels.module.as_str()),
+                trace_id = labels.map(|labels| labels.trace_id.as_str()),
+                span_id = labels.map(|labels| labels.span_id.as_str()),
                 fields,
                 "{message}"
             )

@@ -9,9 +9,9 @@ use mainspring_core::{
     Rejection,
     activity::{ActivityOutcome, ActivityRef},
     limits::temporal,
-    time, validate as core_validate,
+    time, trace, validate as core_validate,
 };
-use mainspring_engine::{ActivityTarget, ActivityTask, RunRef, outcome};
+use mainspring_engine::{ActivityTarget, ActivityTask, ActivityTrace, RunRef, outcome};
 use tonic::Request;
 
 use super::Frontend;
@@ -28,9 +28,23 @@ pub(super) async fn poll(
     validate::identity(&request.identity)?;
     let poll = frontend.engine.poll_activity(&namespace, &task_queue, &request.identity, wait);
     match frontend.held(poll).await {
-        Some(task) => Ok(task?.map_or_else(Default::default, |task| to_response(&namespace, task))),
+        Some(task) => {
+            let ratio = frontend.config.telemetry.sample_ratio;
+            Ok(task?.map_or_else(Default::default, |task| to_response(&namespace, traced(task, ratio))))
+        }
         None => Ok(PollActivityTaskQueueResponse::default()),
     }
+}
+
+/// With the trace that the activity is in, for a worker that goes on with it: where the server sends spans, and the
+/// workflow has not said something else.
+fn traced(mut task: ActivityTask, sample_ratio: f64) -> ActivityTask {
+    if let Some(ActivityTrace { run, span_id }) = &task.trace {
+        let fields = &mut task.header.get_or_insert_default().fields;
+        let is_kept = run.is_kept(sample_ratio);
+        fields.entry(trace::HEADER.into()).or_insert_with(|| trace::to_header(run.trace_id, *span_id, is_kept));
+    }
+    task
 }
 
 fn to_response(namespace: &str, task: ActivityTask) -> PollActivityTaskQueueResponse {
@@ -241,6 +255,7 @@ mod tests {
             start_to_close_timeout: Duration::ZERO,
             heartbeat_timeout: Duration::ZERO,
             retry_policy: None,
+            trace: None,
         };
         let response = to_response("default", task);
         assert!(response.scheduled_time.is_some() && response.current_attempt_scheduled_time.is_some());
