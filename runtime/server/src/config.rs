@@ -1,5 +1,8 @@
 //! What the server is told: defaults, then a TOML file, then the environment, then flags.
 
+mod access;
+mod activities;
+
 use std::{
     ffi::OsString,
     fs,
@@ -14,11 +17,15 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use mainspring_core::{limits::sandbox::COMPILER_MEMORY_BYTES, validate};
-use mainspring_engine::{EngineConfig, HostedLimits, Observed, Quota, SecretKey};
-use mainspring_sandbox::{ActivityLimits, Compiler, GuestLimits, SandboxConfig};
+use mainspring_engine::{EngineConfig, Observed, Quota, SecretKey};
+use mainspring_sandbox::{Compiler, GuestLimits, SandboxConfig};
 use mainspring_store::SledOptions;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    access::{AuthConfig, CertificateConfig, JwtConfig, TlsConfig},
+    activities::ActivitySettings,
+};
 use crate::{TelemetryConfig, auth, duration, limits};
 
 /// Environment variables with this prefix are settings: `MAINSPRING_PORT`, and with two underscores between a section
@@ -85,75 +92,6 @@ pub struct ServerConfig {
     /// [`mainspring_sandbox::compile_module`] in the same build. Empty, modules are compiled in the server's process.
     #[serde(skip)]
     pub compiler_command: Vec<OsString>,
-}
-
-/// `[auth]`: who may do what.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct AuthConfig {
-    /// Whether callers must say who they are. Without it everybody may do everything.
-    pub required: bool,
-    /// Keys that may do everything, by their hashes, as `mainspring key generate` prints them: "sha256:…".
-    pub admin_key_hashes: Vec<String>,
-    pub jwt: JwtConfig,
-    /// What client certificates permit. Their authority is `tls.client_ca`.
-    pub certificates: Vec<CertificateConfig>,
-}
-
-/// `[auth.jwt]`: whose tokens are good. Only asymmetric signatures are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct JwtConfig {
-    /// Files with public keys, in PEM.
-    pub keys: Vec<PathBuf>,
-    /// A JSON Web Key Set: a file, or an address that begins with "https://".
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub jwks: Option<String>,
-    /// How often the set is read again. A token of a key that is not in it has it read sooner.
-    #[serde(with = "duration")]
-    #[cfg_attr(test, schemars(with = "String"))]
-    pub refresh: Duration,
-    /// What the claim `iss` must be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub issuer: Option<String>,
-    /// What the claim `aud` must hold. Give it where the issuer makes tokens for others, too.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audience: Option<String>,
-    /// The claim with the permissions: a list of "NAMESPACE:ROLE".
-    pub permissions_claim: String,
-}
-
-/// `[[auth.certificates]]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct CertificateConfig {
-    /// "cn:NAME" of the subject, "dns:NAME" or "uri:NAME" of the alternative names, or "sha256:DIGEST" of the whole.
-    pub identity: String,
-    /// Each is "NAMESPACE:ROLE".
-    pub permissions: Vec<String>,
-}
-
-/// `[tls]`: all paths are of PEM files. They are read when the server starts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct TlsConfig {
-    /// The server's certificate, and those that lead to its authority.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<PathBuf>,
-    /// The certificate's private key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<PathBuf>,
-    /// The authority of client certificates. Without it none is looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_ca: Option<PathBuf>,
-    /// Whether a client without a certificate is refused before it has said anything.
-    pub client_certificate_required: bool,
-    /// Says that a proxy in front of the server speaks TLS, so that the server may listen beyond loopback without.
-    pub ended_by_proxy: bool,
 }
 
 /// `[log]`
@@ -252,44 +190,6 @@ pub struct GuestSettings {
     pub log_bytes_per_activation: usize,
 }
 
-/// `[activities]`: those that the server runs itself. What is not said to be of all
-/// attempts or of a deployment is for one attempt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct ActivitySettings {
-    /// Threads that run activities. 0 takes as many as the machine has processors.
-    pub threads: usize,
-    /// Attempts that run at once, all deployments together. Each may hold `memory_bytes`.
-    pub concurrent: usize,
-    /// Attempts of one deployment that run at once.
-    pub concurrent_per_deployment: usize,
-    /// Linear memory, in bytes.
-    pub memory_bytes: usize,
-    /// About one unit for an instruction.
-    pub fuel: u64,
-    /// Real time, whatever the activity's timeouts say.
-    #[serde(with = "duration")]
-    #[cfg_attr(test, schemars(with = "String"))]
-    pub time: Duration,
-    /// Bytes written to the log, to stdout and to stderr, together.
-    pub log_bytes: usize,
-    /// HTTP requests.
-    pub http_requests: usize,
-    /// HTTP requests that are under way at once.
-    pub http_concurrent: usize,
-    /// Body of one request, and of one response, in bytes.
-    pub http_body_bytes: usize,
-    /// Real time of one request, until its response has ended.
-    #[serde(with = "duration")]
-    #[cfg_attr(test, schemars(with = "String"))]
-    pub http_time: Duration,
-    /// Largest scratch directory that can be granted, in bytes. An attempt has no larger one, either, if this is lowered.
-    pub scratch_bytes: u64,
-    /// Scratch directories of all attempts together, in bytes of memory: what is written beyond finds no space left.
-    pub scratch_total_bytes: u64,
-}
-
 /// What flags say; each one that is given wins over the file and the environment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Overrides {
@@ -343,39 +243,6 @@ impl Default for ServerConfig {
     }
 }
 
-impl Default for JwtConfig {
-    fn default() -> JwtConfig {
-        JwtConfig {
-            keys: Vec::new(),
-            jwks: None,
-            refresh: Duration::from_secs(5 * 60),
-            issuer: None,
-            audience: None,
-            permissions_claim: "permissions".to_owned(),
-        }
-    }
-}
-
-impl TlsConfig {
-    /// # Errors
-    /// When a part of it is of no use without another.
-    fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            self.certificate.is_some() == self.key.is_some(),
-            "tls: give both the certificate and its key, or none of them"
-        );
-        ensure!(
-            self.client_ca.is_none() || self.certificate.is_some(),
-            "tls.client_ca: client certificates need TLS; give tls.certificate and tls.key, too"
-        );
-        ensure!(
-            !self.client_certificate_required || self.client_ca.is_some(),
-            "tls.client_certificate_required: give tls.client_ca, the authority of the certificates, too"
-        );
-        Ok(())
-    }
-}
-
 impl Default for LogConfig {
     fn default() -> LogConfig {
         LogConfig { format: LogFormat::Text, filter: "info".to_owned() }
@@ -422,53 +289,6 @@ impl Default for GuestSettings {
             commands_per_activation: defaults.commands_per_activation,
             command_bytes_per_activation: defaults.command_bytes_per_activation,
             log_bytes_per_activation: defaults.log_bytes_per_activation,
-        }
-    }
-}
-
-impl Default for ActivitySettings {
-    fn default() -> ActivitySettings {
-        let (limits, hosted) = (ActivityLimits::default(), HostedLimits::default());
-        ActivitySettings {
-            threads: limits.threads,
-            concurrent: hosted.concurrent,
-            concurrent_per_deployment: hosted.concurrent_per_deployment,
-            memory_bytes: limits.memory_bytes,
-            fuel: limits.fuel,
-            time: limits.time,
-            log_bytes: limits.log_bytes,
-            http_requests: limits.http_requests,
-            http_concurrent: limits.http_concurrent,
-            http_body_bytes: limits.http_body_bytes,
-            http_time: limits.http_time,
-            scratch_bytes: limits.scratch_bytes,
-            scratch_total_bytes: limits.scratch_total_bytes,
-        }
-    }
-}
-
-impl ActivitySettings {
-    fn limits(&self) -> ActivityLimits {
-        ActivityLimits {
-            threads: self.threads,
-            memory_bytes: self.memory_bytes,
-            fuel: self.fuel,
-            time: self.time,
-            log_bytes: self.log_bytes,
-            http_requests: self.http_requests,
-            http_concurrent: self.http_concurrent,
-            http_body_bytes: self.http_body_bytes,
-            http_time: self.http_time,
-            scratch_bytes: self.scratch_bytes,
-            scratch_total_bytes: self.scratch_total_bytes,
-        }
-    }
-
-    fn hosted(&self) -> HostedLimits {
-        HostedLimits {
-            concurrent: self.concurrent,
-            concurrent_per_deployment: self.concurrent_per_deployment,
-            scratch_bytes: self.scratch_bytes,
         }
     }
 }
