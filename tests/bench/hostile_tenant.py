@@ -153,3 +153,5 @@ async def main() -> None:
 
 
 asyncio.run(main())
+# The SDK's runtime waits for calls that nobody waits for any more.
+os._exit(0)

@@ -14,8 +14,9 @@ pub const WEIGHT_MAX: u64 = 10_000;
 pub const BURST_SECONDS_MAX: u64 = 60;
 /// A workflow's turn that is further away than this is not waited for by what led to it: far above what a commit takes.
 pub const TURN_IS_LATE: Duration = Duration::from_millis(100);
-/// How often the log says that a namespace's log lines are dropped.
-pub const DROPPED_LOG_TOLD: Duration = Duration::from_secs(10);
+/// How often the log says of a namespace that one of its quotas refuses calls, or drops log lines: a line for each would be
+/// another way to fill the disk.
+pub const QUOTA_TOLD: Duration = Duration::from_secs(10);
 /// Requests that may wait for one run while its activation runs.
 pub const REQUESTS_PER_RUN: usize = 2_000;
 /// Events of one step, in bytes: what has waited for a run is taken in portions of about this size.

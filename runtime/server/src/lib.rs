@@ -41,6 +41,7 @@ mod quota;
 mod rpc;
 mod secret_key;
 mod telemetry;
+mod throttle;
 mod tls;
 mod token;
 mod validate;

@@ -78,3 +78,8 @@ pub const JWKS_BYTES: u64 = MIB as u64;
 pub const JWKS_TIME: Duration = Duration::from_secs(10);
 /// How long a client may take to say who it is, when it connects.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// Calls that were refused at the gate for their credentials of which the log tells, each second.
+pub const REFUSALS_LOGGED: u32 = 20;
+/// How long the answer to a call that would be too much is held: who floods a connection then waits for its own answers.
+/// SDKs wait longer than that by themselves.
+pub const REFUSAL_HELD: Duration = Duration::from_millis(50);

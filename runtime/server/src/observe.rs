@@ -14,7 +14,7 @@ use tonic::{
 };
 use tower::Layer;
 
-use crate::metrics::Metrics;
+use crate::{limits, metrics::Metrics};
 
 /// What tonic says where no handler is written.
 const STUB: &str = "Not yet implemented";
@@ -73,6 +73,10 @@ where
             let told = better.as_ref().unwrap_or(&status);
             log(method, told, began);
             metrics.note_request(label, told.code(), began.elapsed());
+            if told.code() == Code::ResourceExhausted {
+                // Clients should wait before they ask again; one that does not is made to.
+                tokio::time::sleep(limits::REFUSAL_HELD).await;
+            }
             Ok(better.map_or(response, Status::into_http))
         })
     }
@@ -107,9 +111,9 @@ fn log(method: &str, status: &Status, began: Instant) {
     let (code, message, elapsed) = (status.code(), status.message(), began.elapsed());
     match code {
         Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!(method, ?code, message, ?elapsed, "failed"),
-        Code::Unavailable | Code::ResourceExhausted => tracing::warn!(method, ?code, message, ?elapsed, "refused"),
+        Code::Unavailable => tracing::warn!(method, ?code, message, ?elapsed, "refused"),
         Code::Unimplemented => tracing::info!(method, ?code, message, ?elapsed, "refused"),
-        // The client's own affair: it has the message, and could fill the log with it.
+        // The client's own affair: it has the message, and could fill the log with it. Of quotas the engine tells.
         _ => tracing::debug!(method, ?code, message, ?elapsed, "refused"),
     }
 }

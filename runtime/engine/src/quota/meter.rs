@@ -31,8 +31,8 @@ pub struct Meter {
     /// True after a restart, too.
     pub(super) stored: Stored,
     pub(super) since_start: SinceStart,
-    /// Refusals by the quota's name.
-    pub(super) refused: Mutex<BTreeMap<&'static str, u64>>,
+    /// By the quota's name.
+    refused: Mutex<BTreeMap<&'static str, Refusals>>,
     /// Workflow tasks rest because the namespace stores too much.
     resting: AtomicBool,
     /// Children that wait for room among the open runs. Each stands in its parent's row, too.
@@ -57,6 +57,13 @@ impl Places {
     fn take(&self, limit: u64) -> bool {
         self.taken.fetch_update(Relaxed, Relaxed, |taken| (taken < limit).then_some(taken + 1)).is_ok()
     }
+}
+
+/// What one quota has refused, and when the log said so.
+#[derive(Default)]
+struct Refusals {
+    count: u64,
+    told: Option<Duration>,
 }
 
 struct Settings {
@@ -243,9 +250,27 @@ impl Meter {
     // Refusals.
 
     fn exceeded(&self, quota: &'static str, cause: Cause, limit: u64) -> QuotaExceeded {
-        *self.refused.lock().entry(quota).or_default() += 1;
+        self.note_refusal(quota);
         let message = format!("Namespace {:?} has reached its quota {quota}: {limit}.", self.namespace);
         QuotaExceeded { quota, message, cause }
+    }
+
+    fn note_refusal(&self, quota: &'static str) {
+        let now = now();
+        let mut refused = self.refused.lock();
+        let refusals = refused.entry(quota).or_default();
+        refusals.count += 1;
+        if refusals.told.is_none_or(|told| now >= told + limits::QUOTA_TOLD) {
+            refusals.told = Some(now);
+            let count = refusals.count;
+            drop(refused);
+            tracing::warn!(namespace = self.namespace, quota, refused = count, "a quota is reached, and refuses calls");
+        }
+    }
+
+    /// Refusals by the quota's name.
+    pub(super) fn refused(&self) -> BTreeMap<&'static str, u64> {
+        self.refused.lock().iter().map(|(quota, refusals)| (*quota, refusals.count)).collect()
     }
 
     pub fn admit(&self, kind: RequestKind) -> Result<(), QuotaExceeded> {
@@ -484,15 +509,11 @@ impl Meter {
         let quota = self.quota();
         let rate = Rate { per_second: quota.outbound_requests_per_second, burst_seconds: quota.burst_seconds };
         let fits = self.buckets.lock().outbound.take(now(), rate, 1);
-        match fits {
-            true => self.since_start.outbound_requests.fetch_add(1, Relaxed),
-            false => {
-                let mut refused = self.refused.lock();
-                let count = refused.entry("outbound_requests_per_second").or_default();
-                *count += 1;
-                *count
-            }
-        };
+        if fits {
+            self.since_start.outbound_requests.fetch_add(1, Relaxed);
+        } else {
+            self.note_refusal("outbound_requests_per_second");
+        }
         fits
     }
 
@@ -513,7 +534,7 @@ impl Meter {
             return true;
         }
         self.since_start.log_bytes_dropped.fetch_add(bytes, Relaxed);
-        let told = buckets.log_told.is_some_and(|told| now < told + limits::DROPPED_LOG_TOLD);
+        let told = buckets.log_told.is_some_and(|told| now < told + limits::QUOTA_TOLD);
         if !told {
             buckets.log_told = Some(now);
             drop(buckets);

@@ -87,7 +87,7 @@ impl Engine {
             uptime: super::now(),
             requests: by_kind(&counted.requests),
             requests_refused: by_kind(&counted.requests_refused),
-            refused: meter.refused.lock().clone(),
+            refused: meter.refused(),
             starts: counted.starts.load(Relaxed),
             events: counted.events.load(Relaxed),
             activations: counted.activations.load(Relaxed),

@@ -20,7 +20,7 @@ use mainspring_core::Time;
 use mainspring_engine::Engine;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Extensions, Status,
+    Code, Extensions, Status,
     metadata::MetadataMap,
     transport::server::{TcpConnectInfo, TlsConnectInfo},
 };
@@ -30,7 +30,7 @@ pub(crate) use api_key::{NewKey, is_id};
 pub(crate) use roles::{Permissions, Role, SYSTEM};
 use rules::{Rule, rule};
 
-use crate::{config::AuthConfig, limits, quota, token::ActivityToken};
+use crate::{config::AuthConfig, limits, quota, throttle::Throttle, token::ActivityToken};
 
 /// Somebody, and what they may do. In the extensions of every request that was let in.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,7 @@ struct Inner {
     admin_hashes: Vec<[u8; 32]>,
     certificates: Vec<(String, Permissions)>,
     tokens: Option<Arc<jwt::Tokens>>,
+    refusals_told: Throttle,
 }
 
 impl fmt::Debug for Access {
@@ -106,7 +107,8 @@ impl Access {
             .map_err(anyhow::Error::msg)
             .context("auth.certificates")?;
         let tokens = jwt::Tokens::open(&config.jwt)?;
-        let inner = Inner { engine, required: config.required, admin_hashes, certificates, tokens };
+        let (required, refusals_told) = (config.required, Throttle::default());
+        let inner = Inner { engine, required, admin_hashes, certificates, tokens, refusals_told };
         Ok(Access { inner: Arc::new(inner) })
     }
 
@@ -237,7 +239,18 @@ impl Gate for Access {
                 Ok(())
             }
             Err(status) => {
-                tracing::info!(method, namespace, reason = status.message(), "a call was refused at the gate");
+                // Of quotas the engine tells.
+                if status.code() != Code::ResourceExhausted
+                    && let Some(more) = self.inner.refusals_told.admit()
+                {
+                    tracing::info!(
+                        method,
+                        namespace,
+                        reason = status.message(),
+                        more,
+                        "a call was refused at the gate"
+                    );
+                }
                 Err(status)
             }
         }
