@@ -45,7 +45,7 @@ impl<S, A, B> Service<http::Request<A>> for Observe<S>
 where
     S: Service<http::Request<A>, Response = http::Response<B>>,
     S::Future: Send + 'static,
-    B: Default,
+    B: Default + Send,
 {
     type Response = http::Response<B>;
     type Error = S::Error;
@@ -72,12 +72,14 @@ where
             let better = in_temporals_words(method, &status);
             let told = better.as_ref().unwrap_or(&status);
             log(method, told, began);
-            metrics.note_request(label, told.code(), began.elapsed());
-            if told.code() == Code::ResourceExhausted {
+            let code = told.code();
+            metrics.note_request(label, code, began.elapsed());
+            let answer = better.map_or(response, Status::into_http);
+            if code == Code::ResourceExhausted {
                 // Clients should wait before they ask again; one that does not is made to.
                 tokio::time::sleep(limits::REFUSAL_HELD).await;
             }
-            Ok(better.map_or(response, Status::into_http))
+            Ok(answer)
         })
     }
 }
