@@ -46,6 +46,9 @@ STRANGER = {
     "hosted_activities": 8,
 }
 WARM_UP_S = 5
+# As configured: cached instances, pages of the store, runs in memory (64 MiB for each of 8 shards), activations that run
+# (4 threads of 64 MiB, which the hostile tenant fills), its 8 activities; and what the process is without them.
+BUDGET_MIB = 256 + 128 + 8 * 64 + 4 * 64 + 8 * 16 + 128
 THROUGHPUT_AIM, P99_AIM = 0.80, 3.0
 
 
@@ -54,7 +57,8 @@ class Shared(Mainspring):
         config = self.directory / "mainspring.toml"
         config.write_text(
             f'port = {self.port}\ndata_dir = "{self.data}"\nnamespaces = ["default", "hostile"]\n'
-            "[sandbox]\ninstance_cache_bytes = 268435456\n[store]\ncache_bytes = 134217728\n"
+            f"[sandbox]\ninstance_cache_bytes = {256 * MIB}\n[store]\ncache_bytes = {128 * MIB}\n"
+            f"[activities]\nmemory_bytes = {16 * MIB}\n"
         )
         return [paths.mainspring_binary(), "server", "--config", config]
 
@@ -174,7 +178,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300, help="how long alone, and how long beside the hostile tenant")
     parser.add_argument("--concurrency", type=int, default=4, help="orders at the same time")
     parser.add_argument("--quotas", choices=["stranger", "none"], default="stranger")
-    parser.add_argument("--budget-mib", type=float, default=1024, help="what the server's memory is held against")
+    parser.add_argument("--budget-mib", type=float, default=BUDGET_MIB, help="what the server's memory is held against")
     parser.add_argument("--json", type=Path, help="write all figures there")
     arguments = parser.parse_args()
     figures = {"seconds": arguments.seconds, "concurrency": arguments.concurrency, "quotas": arguments.quotas}

@@ -28,6 +28,7 @@ mod observer;
 mod open;
 pub mod outcome;
 mod pins;
+mod politeness;
 mod queries;
 mod quota;
 mod rows;

@@ -2,7 +2,7 @@
 //!
 //! One thread chooses the runs, a few work on them, and the results go through a bounded queue to whoever asked: a
 //! client that reads slowly slows its sweep, and one that has gone ends it. The threads give way to those of the shards
-//! and of the activations; see [`give_way`].
+//! and of the activations; see `politeness.rs`.
 
 use std::{collections::BinaryHeap, sync::Arc, thread};
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     EngineError,
     keys::{RunKey, WorkflowKey},
-    limits,
+    limits, politeness,
     visibility::select::{RunFilter, Selector},
 };
 
@@ -189,7 +189,7 @@ impl<T: Send + 'static> Sweep<T> {
         for number in 0..threads.max(1) {
             let (shared, queue, sender, dropped) =
                 (Arc::clone(&shared), queue.clone(), sender.clone(), dropped.clone());
-            spawn(format!("sweep-{number}"), move || {
+            politeness::spawn(format!("sweep-{number}"), move || {
                 for run in queue {
                     if dropped.is_cancelled() {
                         return;
@@ -203,7 +203,7 @@ impl<T: Send + 'static> Sweep<T> {
                 }
             })?;
         }
-        spawn("sweep-select".into(), move || {
+        politeness::spawn("sweep-select".into(), move || {
             let _shared = shared;
             // The workers are gone where the sweep has failed or was dropped.
             let visited = source.visit(&dropped, |run| !dropped.is_cancelled() && chosen.send(run).is_ok());
@@ -231,24 +231,5 @@ impl<T: Send + 'static> Sweep<T> {
     /// The same for one result, where blocking is allowed.
     pub fn blocking_next(&mut self) -> Option<Result<T, EngineError>> {
         self.results.blocking_recv()
-    }
-}
-
-fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
-    let thread = thread::Builder::new().name(name).spawn(move || {
-        give_way();
-        work();
-    });
-    let no_thread = |error| EngineError::Unavailable(format!("the operating system gives no thread: {error}"));
-    thread.map(drop).map_err(no_thread)
-}
-
-/// Lowers the calling thread's priority: where processors are short, a sweep gets about a tenth of what an activation
-/// gets, and where they are idle all that there is.
-fn give_way() {
-    // On Linux, and only there, no process id means the calling thread and not its whole process.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, 10) {
-        tracing::debug!(%error, "a sweep's thread runs with the priority of all others");
     }
 }

@@ -36,7 +36,7 @@ use list::Resume;
 use order::Order;
 use reading::{Effort, Reading};
 
-use crate::{Engine, EngineError, ListPage, clock, limits, shard::Request};
+use crate::{Engine, EngineError, ListPage, clock, limits, politeness, shard::Request};
 
 /// A filter that has been read.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,11 +199,15 @@ impl Engine {
         let dropped = CancellationToken::new();
         let guard = dropped.clone().drop_guard();
         let store = Arc::clone(&self.shared().store);
-        let task = tokio::task::spawn_blocking(move || {
+        let (sender, receiver) = oneshot::channel();
+        // A thread of its own, which gives way: a page that takes a second must not be a second of somebody's workflows.
+        politeness::spawn("list".into(), move || {
             let _permit = permit;
-            read(Reading { store: &*store, namespace, dropped: &dropped, effort: Effort::default() })
-        });
-        let result = task.await.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+            // Nobody may want it any more.
+            let _ =
+                sender.send(read(Reading { store: &*store, namespace, dropped: &dropped, effort: Effort::default() }));
+        })?;
+        let result = receiver.await.map_err(|_| EngineError::Unavailable("reading the list has failed".into()))??;
         guard.disarm();
         self.barrier().await;
         Ok(result)
