@@ -4,7 +4,7 @@
 //! client that reads slowly slows its sweep, and one that has gone ends it. The threads give way to those of the shards
 //! and of the activations; see `politeness.rs`.
 
-use std::{collections::BinaryHeap, sync::Arc, thread};
+use std::{collections::BinaryHeap, sync::Arc};
 
 use mainspring_api::{enums::WorkflowExecutionStatus as Status, workflow::WorkflowExecutionInfo};
 use mainspring_core::Rejection;
