@@ -188,6 +188,7 @@ impl Host {
             updates: &[],
             history: &history,
             modules: self,
+            terms: None,
         };
         let activated = self.sandbox.activate(&task);
         self.sandbox.evict(&run);
