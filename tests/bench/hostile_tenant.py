@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 import uuid
 
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
@@ -149,7 +150,8 @@ async def main() -> None:
     for task in tasks:
         task.cancel()
     failed = [result for result in await asyncio.gather(*tasks, return_exceptions=True) if isinstance(result, Exception)]
-    print(json.dumps({"done": dict(sorted(tenant.done.items())), "failed": [repr(error) for error in failed]}), flush=True)
+    done = {"done": dict(sorted(tenant.done.items())), "failed": [repr(error) for error in failed]}
+    print(json.dumps(done | {"cpu_s": time.process_time()}), flush=True)
 
 
 asyncio.run(main())

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -170,6 +171,9 @@ def report(figures: dict, budget_mib: float) -> bool:
         f"the hostile tenant: {usage['activations']} activations, {float(usage['fuel']) / 1e9:.1f} G fuel, "
         f"{usage['starts']} starts, {usage['events']} events, refused {sum(map(int, usage['refused'].values()))}"
     )
+    # What is spent on the attacker's side would be spent on another machine.
+    share = beside["hostile"]["cpu_s"] / (figures["seconds"] + WARM_UP_S) / os.cpu_count()
+    print(f"its client took {share:.0%} of this machine's processors, which a real one would bring along")
     return all(met for _, met in aims)
 
 
