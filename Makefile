@@ -77,7 +77,7 @@ fuzz: ## Every door for bytes of strangers, TIME seconds each (60)
 	@for door in $(FUZZ); do echo "== $$door"; mkdir -p fuzz/artifacts/$$door; \
 	    test -d fuzz/corpus/$$door || { mkdir -p fuzz/corpus/$$door; \
 	        tar -xzf fuzz/corpora/$$door.tar.gz -C fuzz/corpus/$$door || exit 1; }; \
-	    nice -n 19 $(target)/debug/fuzz_$$door fuzz/corpus/$$door fuzz/seeds/$$door \
+	    nice -n 19 $(target)/debug/fuzz_$$door fuzz/corpus/$$door $$(ls -d fuzz/seeds/$$door 2>/dev/null) \
 	        $$(test $$door != history || echo runtime/api/tests/histories) -artifact_prefix=fuzz/artifacts/$$door/ \
 	        -max_total_time=$(TIME) -timeout=25 -rss_limit_mb=2048 -print_final_stats=1 || exit 1; done
 
