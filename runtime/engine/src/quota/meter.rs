@@ -19,6 +19,7 @@ use super::{
     Quota, QuotaExceeded, Quotas, RequestKind, Share,
     bucket::{Bucket, Rate},
     now,
+    places::Places,
 };
 use crate::{keys::RunKey, limits};
 
@@ -41,22 +42,8 @@ pub struct Meter {
     starting: Mutex<u64>,
     /// A worker has given an activity back, or may have more.
     activity_ended: Notify,
-    compiles: Places,
-    hosted: Places,
-}
-
-/// Places that are taken and given back. How many there are is asked when one is wanted.
-#[derive(Default)]
-struct Places {
-    taken: AtomicU64,
-    /// One was given back, or there may be more.
-    freed: Notify,
-}
-
-impl Places {
-    fn take(&self, limit: u64) -> bool {
-        self.taken.fetch_update(Relaxed, Relaxed, |taken| (taken < limit).then_some(taken + 1)).is_ok()
-    }
+    pub(super) compiles: Places,
+    pub(super) hosted: Places,
 }
 
 /// What one quota has refused, and when the log said so.
@@ -243,8 +230,8 @@ impl Meter {
         *settings = Settings { quota: Arc::new(quota), overrides, limits };
         drop(settings);
         self.activity_ended.notify_waiters();
-        self.compiles.freed.notify_waiters();
-        self.hosted.freed.notify_waiters();
+        self.compiles.look_again();
+        self.hosted.look_again();
     }
 
     // Refusals.
@@ -436,39 +423,8 @@ impl Meter {
         }
     }
 
-    // Places.
-
-    /// Waits for a place among the namespace's compilers.
-    pub async fn compile_place(self: &Arc<Self>) -> Place {
-        self.place(|meter| &meter.compiles, |quota| quota.concurrent_compiles).await
-    }
-
-    /// Waits for a place among the namespace's attempts of activities that this server runs.
-    pub async fn hosted_place(self: &Arc<Self>) -> Place {
-        self.place(|meter| &meter.hosted, |quota| quota.hosted_activities).await
-    }
-
-    /// The same, if there is one.
-    pub fn try_hosted_place(self: &Arc<Self>) -> Option<Place> {
-        let taken = self.hosted.take(self.quota().hosted_activities);
-        taken.then(|| Place { meter: Arc::clone(self), among: |meter| &meter.hosted })
-    }
-
-    async fn place(self: &Arc<Self>, among: fn(&Meter) -> &Places, limit: fn(&Quota) -> u64) -> Place {
-        loop {
-            let freed = among(self).freed.notified();
-            tokio::pin!(freed);
-            // Registered before the look, so that none is missed between the two.
-            freed.as_mut().enable();
-            if among(self).take(limit(&self.quota())) {
-                return Place { meter: Arc::clone(self), among };
-            }
-            freed.await;
-        }
-    }
-
     pub(super) fn hosted_activities(&self) -> u64 {
-        self.hosted.taken.load(Relaxed)
+        self.hosted.taken()
     }
 
     // Activations.
@@ -557,20 +513,6 @@ impl Drop for StartingActivity {
         *self.0.starting.lock() -= 1;
         // It may not have been started after all.
         self.0.activity_ended.notify_waiters();
-    }
-}
-
-/// A place of a namespace, given back when it is dropped.
-pub struct Place {
-    meter: Arc<Meter>,
-    among: fn(&Meter) -> &Places,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let places = (self.among)(&self.meter);
-        places.taken.fetch_sub(1, Relaxed);
-        places.freed.notify_waiters();
     }
 }
 

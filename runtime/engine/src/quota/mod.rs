@@ -10,6 +10,7 @@
 mod bucket;
 mod fair;
 mod meter;
+mod places;
 mod settings;
 mod usage;
 
@@ -28,7 +29,8 @@ use uuid::Uuid;
 
 pub use self::{
     fair::{FairQueue, Next, Share, Ticket, TurnQueue},
-    meter::{Counted, Delta, JobAccount, Meter, Place},
+    meter::{Counted, Delta, JobAccount, Meter},
+    places::Place,
     settings::Quota,
     usage::Usage,
 };
